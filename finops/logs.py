@@ -1,0 +1,80 @@
+"""Structured logs: one JSON object a line, with the request's correlation id and no secret."""
+
+import logging.config
+import re
+from collections.abc import MutableMapping
+from typing import Any
+
+import structlog
+from structlog.typing import Processor
+
+_SECRET_NAMES = re.compile(
+    r"token|secret|password|authorization|cookie|assertion|verifier|nonce|session_?id|^code$|^state$",
+    re.IGNORECASE,
+)
+# What a bearer token looks like wherever it turns up: three base64url parts, the first a JSON head.
+_JWT = re.compile(r"eyJ[\w-]{8,}\.[\w-]+\.[\w-]*")
+_QUERY_SECRETS = re.compile(r"([?&](?:code|state|session_state|id_token)=)[^&\s\"']+")
+REMOVED = "[removed]"
+
+
+def without_secrets(
+    _logger: Any, _method: str, event: MutableMapping[str, Any]
+) -> MutableMapping[str, Any]:
+    """Replace values that are secrets by their name or by their look."""
+    for key, value in event.items():
+        if isinstance(value, str):
+            if _SECRET_NAMES.search(key):
+                event[key] = REMOVED
+            else:
+                event[key] = _QUERY_SECRETS.sub(rf"\1{REMOVED}", _JWT.sub(REMOVED, value))
+    return event
+
+
+_SHARED: list[Processor] = [
+    structlog.contextvars.merge_contextvars,
+    structlog.stdlib.add_log_level,
+    structlog.stdlib.add_logger_name,
+    structlog.stdlib.ExtraAdder(),
+    structlog.processors.TimeStamper(fmt="iso", utc=True),
+    structlog.processors.format_exc_info,
+    without_secrets,
+]
+
+
+def logging_settings(*, level: str) -> None:
+    """Send the standard library's and structlog's events through the same JSON renderer."""
+    logging.config.dictConfig(
+        {
+            "version": 1,
+            "disable_existing_loggers": False,
+            "formatters": {
+                "json": {
+                    "()": structlog.stdlib.ProcessorFormatter,
+                    "processors": [
+                        structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                        structlog.processors.JSONRenderer(default=str),
+                    ],
+                    "foreign_pre_chain": _SHARED,
+                }
+            },
+            "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "json"}},
+            "root": {"handlers": ["stderr"], "level": level},
+            "loggers": {
+                # Their messages at INFO repeat every poll and every request.
+                name: {"level": "WARNING"}
+                for name in ("azure", "msal", "urllib3", "pymongo", "celery.beat", "django.request")
+            },
+        }
+    )
+    structlog.configure(
+        processors=[
+            structlog.stdlib.filter_by_level,
+            structlog.stdlib.PositionalArgumentsFormatter(),
+            *_SHARED,
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        ],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=True,
+    )

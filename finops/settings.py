@@ -1,0 +1,282 @@
+"""Every setting of the product, and the only place that reads the environment.
+
+Values come from environment variables, or from the file that ``ENV_FILE`` names (``.env`` beside
+``manage.py`` when it is not set). ``FINOPS_ENV`` is ``production`` unless it says ``development``:
+what is unsafe in production stops the start there, with every problem named at once (see
+``finops/production.py``).
+"""
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import environ
+from csp.constants import NONE, SELF
+from django.core.exceptions import ImproperlyConfigured
+
+from finops.logs import logging_settings
+from finops.production import production_problems
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+
+env = environ.Env()
+_env_file = Path(env.str("ENV_FILE", default=str(BASE_DIR / ".env")))
+if _env_file.is_file():
+    environ.Env.read_env(str(_env_file))
+elif env.str("ENV_FILE", default=""):
+    raise ImproperlyConfigured(f"ENV_FILE names {_env_file}, which is not a file.")
+
+FINOPS_ENV = env.str("FINOPS_ENV", default="production")
+if FINOPS_ENV not in {"production", "development"}:
+    raise ImproperlyConfigured(
+        f"FINOPS_ENV is {FINOPS_ENV!r}; expected 'production' or 'development'."
+    )
+DEVELOPMENT = FINOPS_ENV == "development"
+SANDBOX = env.bool("SANDBOX", default=False)
+DEBUG = env.bool("DEBUG", default=False)
+SECRET_KEY = env.str("SECRET_KEY", default="development-only-key" if DEVELOPMENT else "")
+ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1"] if DEVELOPMENT else [])
+# The address that people type, e.g. https://costs.example.com.
+SITE_URL = env.str("SITE_URL", default="http://localhost:8000" if DEVELOPMENT else "").rstrip("/")
+VAR_DIR = Path(env.str("VAR_DIR", default=str(BASE_DIR / "var")))
+VERSION = "0.1.0"
+
+# --- Sign-in to the pages: Microsoft Entra ID and Microsoft Graph ---------------------------------
+ENTRA_TENANT_ID = env.str("ENTRA_TENANT_ID", default="").lower()
+ENTRA_CLIENT_ID = env.str("ENTRA_CLIENT_ID", default="").lower()
+ENTRA_CLIENT_SECRET = env.str("ENTRA_CLIENT_SECRET", default="")
+ENTRA_AUTHORITY_HOST = env.str(
+    "ENTRA_AUTHORITY_HOST", default="https://login.microsoftonline.com"
+).rstrip("/")
+GRAPH_URL = env.str("GRAPH_URL", default="https://graph.microsoft.com").rstrip("/")
+# A CA bundle for the two endpoints above, where the system's is not the right one.
+ENTRA_CA_FILE = env.str("ENTRA_CA_FILE", default="")
+ENTRA_TIMEOUT = env.float("ENTRA_TIMEOUT", default=8.0)  # seconds, for a sign-in's calls together
+ENTRA_REQUIRE_MAPPED_GROUP = env.bool("ENTRA_REQUIRE_MAPPED_GROUP", default=False)
+ENTRA_GROUPS_MAX_AGE = timedelta(seconds=env.int("ENTRA_GROUPS_MAX_AGE", default=15 * 60))
+
+# --- Sign-in to MongoDB ---------------------------------------------------------------------------
+# Host suffix -> the scope that its servers accept. The built-in entry is Azure DocumentDB.
+MONGO_ENTRA_AUDIENCES: dict[str, str] = {
+    "mongocluster.cosmos.azure.com": "https://ossrdbms-aad.database.windows.net/.default",
+    **env.dict("MONGO_ENTRA_AUDIENCES", default={}),
+}
+# Host suffixes that may be sent an Entra token.
+MONGO_ALLOWED_HOSTS = env.list("MONGO_ALLOWED_HOSTS", default=["cosmos.azure.com"])
+# workload_identity, managed_identity, certificate, developer, or auto (in that order, the first
+# that is configured).
+MONGO_ENTRA_CREDENTIAL = env.str("MONGO_ENTRA_CREDENTIAL", default="auto")
+AZURE_TENANT_ID = env.str("AZURE_TENANT_ID", default="")
+AZURE_CLIENT_ID = env.str("AZURE_CLIENT_ID", default="")
+AZURE_FEDERATED_TOKEN_FILE = env.str("AZURE_FEDERATED_TOKEN_FILE", default="")
+AZURE_CLIENT_CERTIFICATE_PATH = env.str("AZURE_CLIENT_CERTIFICATE_PATH", default="")
+AZURE_AUTHORITY_HOST = env.str(
+    "AZURE_AUTHORITY_HOST", default="https://login.microsoftonline.com"
+).rstrip("/")
+
+# --- Replication ----------------------------------------------------------------------------------
+REPLICATION_LEASE = timedelta(seconds=env.float("REPLICATION_LEASE", default=8.0))
+REPLICATION_SLICE = timedelta(seconds=env.float("REPLICATION_SLICE", default=300.0))
+REPLICATION_SUPERVISOR_PERIOD = env.float("REPLICATION_SUPERVISOR_PERIOD", default=3.0)  # seconds
+
+# --- Cost data ------------------------------------------------------------------------------------
+SEGMENT_PERIOD = env.float("SEGMENT_PERIOD", default=1.0)  # seconds between looks for touched days
+# Tag keys that become columns of their own in the segments.
+SEGMENT_TAG_COLUMNS = env.list(
+    "SEGMENT_TAG_COLUMNS", default=["environment", "cost-center", "owner"]
+)
+SEGMENT_CACHE_DIR = Path(env.str("SEGMENT_CACHE_DIR", default=str(VAR_DIR / "segment-cache")))
+DUCKDB_MEMORY_LIMIT = env.str("DUCKDB_MEMORY_LIMIT", default="1GB")
+DUCKDB_THREADS = env.int("DUCKDB_THREADS", default=2)
+
+# --- Django ---------------------------------------------------------------------------------------
+INSTALLED_APPS = [
+    "finops.apps.FinopsConfig",
+    "accounts.apps.AccountsConfig",
+    "replication.apps.ReplicationConfig",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "whitenoise.runserver_nostatic",
+    "django.contrib.staticfiles",
+    "mozilla_django_oidc",
+    "django_celery_beat",
+    "django_structlog",
+    "django_htmx",
+    "csp",
+]
+if SANDBOX:
+    INSTALLED_APPS.append("sandbox.apps.SandboxConfig")
+
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "csp.middleware.CSPMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django_structlog.middlewares.RequestMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "django_htmx.middleware.HtmxMiddleware",
+    "accounts.guard.GuardMiddleware",
+]
+ROOT_URLCONF = "finops.urls"
+WSGI_APPLICATION = "finops.wsgi.application"
+ASGI_APPLICATION = "finops.asgi.application"
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+                "finops.context.shell",
+            ]
+        },
+    }
+]
+
+DATABASES: dict[str, Any] = {
+    "default": env.db("DATABASE_URL", default=f"sqlite:///{VAR_DIR / 'finops.sqlite3'}")
+}
+if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
+    # Readers never wait for the writer (WAL), and a writer takes its lock at once instead of
+    # failing half-way (IMMEDIATE).
+    DATABASES["default"]["OPTIONS"] = {
+        "transaction_mode": "IMMEDIATE",
+        "timeout": 20,
+        "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
+    }
+DATABASES["default"].setdefault("CONN_MAX_AGE", 60)
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+AUTH_USER_MODEL = "accounts.User"
+AUTHENTICATION_BACKENDS = [
+    "accounts.oidc.EntraBackend",
+    "django.contrib.auth.backends.ModelBackend",  # the break-glass superuser
+]
+AUTH_PASSWORD_VALIDATORS = [
+    {
+        "NAME": "django.contrib.auth.password_validation.MinimumLengthValidator",
+        "OPTIONS": {"min_length": 14},
+    },
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+]
+LOGIN_URL = "accounts:login"
+LOGIN_REDIRECT_URL = "/"
+LOGOUT_REDIRECT_URL = "accounts:signed_out"
+
+LANGUAGE_CODE = "en"
+USE_I18N = False
+TIME_ZONE = "UTC"
+USE_TZ = True
+
+STATIC_URL = "static/"
+STATIC_ROOT = BASE_DIR / "staticfiles"
+SEGMENT_STORAGE_DIR = Path(env.str("SEGMENT_STORAGE_DIR", default=str(VAR_DIR / "segments")))
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {
+        "BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"
+        if DEVELOPMENT
+        else "whitenoise.storage.CompressedManifestStaticFilesStorage"
+    },
+    "segments": {
+        "BACKEND": "django.core.files.storage.FileSystemStorage",
+        "OPTIONS": {"location": SEGMENT_STORAGE_DIR},
+    },
+}
+WHITENOISE_USE_FINDERS = DEVELOPMENT
+
+# --- Security -------------------------------------------------------------------------------------
+_https = SITE_URL.startswith("https://")
+SESSION_ENGINE = "django.contrib.sessions.backends.db"
+SESSION_COOKIE_NAME = "__Host-sessionid" if _https else "sessionid"
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = _https
+SESSION_COOKIE_AGE = 8 * 3600
+SESSION_COOKIE_SAMESITE = "Lax"  # Strict would lose the session on the way back from Entra
+CSRF_COOKIE_NAME = "__Host-csrftoken" if _https else "csrftoken"
+CSRF_COOKIE_HTTPONLY = True
+CSRF_TRUSTED_ORIGINS = [SITE_URL] if SITE_URL else []
+SECURE_SSL_REDIRECT = _https and env.bool("SECURE_SSL_REDIRECT", default=True)
+SECURE_HSTS_SECONDS = 365 * 24 * 3600 if _https else 0
+SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = _https
+SECURE_REFERRER_POLICY = "same-origin"
+SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"
+X_FRAME_OPTIONS = "DENY"
+if env.bool("TRUST_FORWARDED_PROTO", default=False):
+    # Only behind a proxy that removes this header from what clients send.
+    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": [NONE],
+        "script-src": [SELF],
+        "style-src": [SELF],
+        "img-src": [SELF, "data:"],
+        "font-src": [SELF],
+        "connect-src": [SELF],
+        "base-uri": [NONE],
+        "frame-ancestors": [NONE],
+        # Browsers apply this to where a form's answer redirects to: sign-out ends at Entra.
+        "form-action": [
+            SELF,
+            ENTRA_AUTHORITY_HOST,
+            *env.list("SIGN_IN_FORM_HOSTS", default=[]),
+        ],
+    }
+}
+
+# --- Celery ---------------------------------------------------------------------------------------
+CELERY_BROKER_URL = env.str("REDIS_URL", default="redis://localhost:6379/0")
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_TASK_SERIALIZER = "json"
+CELERY_ACCEPT_CONTENT = ["json"]
+# Recovery is the supervisor's work, never the broker's: a redelivered message would only repeat
+# what a lease already guards.
+CELERY_TASK_ACKS_LATE = False
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+CELERY_TIMEZONE = "UTC"
+CELERY_BEAT_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"
+CELERY_BEAT_MAX_LOOP_INTERVAL = 1
+CELERY_TASK_DEFAULT_QUEUE = "default"
+CELERY_TASK_ROUTES = {
+    "replication.tasks.supervise": {"queue": "supervisor"},
+    "replication.tasks.run_stream_slice": {"queue": "streams"},
+    "replication.tasks.run_snapshot_part": {"queue": "snapshots"},
+    "finops.tasks.build_touched_segments": {"queue": "segments"},
+}
+CELERY_BEAT_SCHEDULE = {
+    "replication-supervise": {
+        "task": "replication.tasks.supervise",
+        "schedule": REPLICATION_SUPERVISOR_PERIOD,
+        "options": {"expires": REPLICATION_SUPERVISOR_PERIOD},
+    },
+    "finops-build-touched-segments": {
+        "task": "finops.tasks.build_touched_segments",
+        "schedule": SEGMENT_PERIOD,
+        "options": {"expires": SEGMENT_PERIOD},
+    },
+}
+
+# --- Logs -----------------------------------------------------------------------------------------
+LOG_LEVEL = env.str("LOG_LEVEL", default="INFO")
+LOGGING_CONFIG = None
+logging_settings(level=LOG_LEVEL)
+
+if not DEVELOPMENT:
+    _problems = production_problems(globals())
+    if _problems:
+        raise ImproperlyConfigured(
+            "This configuration is not safe for production:\n"
+            + "\n".join(f"- {problem}" for problem in _problems)
+            + "\nFor a demo on one machine run 'make demo', which sets FINOPS_ENV=development."
+        )

@@ -1,0 +1,1 @@
+"""Copies collections between MongoDB clusters, and owns the shared MongoDB client."""
