@@ -1,0 +1,1 @@
+"""Every query over cost data."""
