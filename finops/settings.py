@@ -54,6 +54,8 @@ ENTRA_CA_FILE = env.str("ENTRA_CA_FILE", default="")
 ENTRA_TIMEOUT = env.float("ENTRA_TIMEOUT", default=8.0)  # seconds, for a sign-in's calls together
 ENTRA_REQUIRE_MAPPED_GROUP = env.bool("ENTRA_REQUIRE_MAPPED_GROUP", default=False)
 ENTRA_GROUPS_MAX_AGE = timedelta(seconds=env.int("ENTRA_GROUPS_MAX_AGE", default=15 * 60))
+# Whether a local superuser may sign in to the admin by password, for when Entra ID is out of reach.
+BREAK_GLASS_SIGN_IN = env.bool("BREAK_GLASS_SIGN_IN", default=False)
 
 # --- Sign-in to MongoDB ---------------------------------------------------------------------------
 # Host suffix -> the scope that its servers accept. The built-in entry is Azure DocumentDB.
@@ -63,8 +65,9 @@ MONGO_ENTRA_AUDIENCES: dict[str, str] = {
 }
 # Host suffixes that may be sent an Entra token.
 MONGO_ALLOWED_HOSTS = env.list("MONGO_ALLOWED_HOSTS", default=["cosmos.azure.com"])
-# workload_identity, managed_identity, certificate, developer, or auto (in that order, the first
-# that is configured).
+# workload_identity, managed_identity, certificate, developer, or auto: the first that is configured
+# of a federated token file, a certificate, (in development) the developer's own sign-in; else the
+# machine's managed identity.
 MONGO_ENTRA_CREDENTIAL = env.str("MONGO_ENTRA_CREDENTIAL", default="auto")
 AZURE_TENANT_ID = env.str("AZURE_TENANT_ID", default="")
 AZURE_CLIENT_ID = env.str("AZURE_CLIENT_ID", default="")
@@ -73,6 +76,12 @@ AZURE_CLIENT_CERTIFICATE_PATH = env.str("AZURE_CLIENT_CERTIFICATE_PATH", default
 AZURE_AUTHORITY_HOST = env.str(
     "AZURE_AUTHORITY_HOST", default="https://login.microsoftonline.com"
 ).rstrip("/")
+# Passwords of connections that do not use Entra, which an administrator names but never sees:
+# variables of this prefix, and files in this folder.
+MONGO_SECRETS = {
+    name: value for name, value in env.ENVIRON.items() if name.startswith("MONGO_SECRET_")
+}
+MONGO_SECRET_DIR = Path(env.str("MONGO_SECRET_DIR", default="/run/secrets"))
 
 # --- Replication ----------------------------------------------------------------------------------
 REPLICATION_LEASE = timedelta(seconds=env.float("REPLICATION_LEASE", default=8.0))
