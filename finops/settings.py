@@ -95,8 +95,12 @@ SEGMENT_TAG_COLUMNS = env.list(
     "SEGMENT_TAG_COLUMNS", default=["environment", "cost-center", "owner"]
 )
 SEGMENT_CACHE_DIR = Path(env.str("SEGMENT_CACHE_DIR", default=str(VAR_DIR / "segment-cache")))
+SEGMENT_CACHE_BYTES = env.int("SEGMENT_CACHE_BYTES", default=20 * 2**30)
+# How long a replaced segment file stays, for pages that are still reading it.
+SEGMENT_GRACE = timedelta(seconds=env.float("SEGMENT_GRACE", default=600.0))
 DUCKDB_MEMORY_LIMIT = env.str("DUCKDB_MEMORY_LIMIT", default="1GB")
 DUCKDB_THREADS = env.int("DUCKDB_THREADS", default=2)
+DUCKDB_QUERY_TIMEOUT = env.float("DUCKDB_QUERY_TIMEOUT", default=10.0)  # seconds
 
 # --- Django ---------------------------------------------------------------------------------------
 INSTALLED_APPS = [

@@ -1,0 +1,173 @@
+"""What can go wrong, and the one place that decides what each failure means.
+
+ReplicationError
+├── InvalidConfiguration   every problem of a configuration at once
+├── UnknownConnection      no such row in the admin
+├── TokenUnavailable       no Entra token now (also a WaitQueueTimeoutError, see below)
+├── MissingPermission      signed in, but not allowed to do what the flow needs
+├── HistoryLost            the source no longer has the events after the saved position
+├── PoisonEvent            the destination refuses one document for good
+├── LeaseLost              another worker owns the stream, or the lease could not be renewed
+└── Fenced                 another worker has raised the position's epoch: leave at once
+"""
+
+from collections.abc import Sequence
+from enum import StrEnum
+
+from bson.errors import BSONError
+from pymongo.errors import (
+    BulkWriteError,
+    ConfigurationError,
+    ConnectionFailure,
+    DocumentTooLarge,
+    OperationFailure,
+    PyMongoError,
+    WaitQueueTimeoutError,
+)
+
+
+class ReplicationError(Exception):
+    """Something that this app reports by name. Its text never holds a secret or a document."""
+
+
+class InvalidConfiguration(ReplicationError):
+    """A configuration that cannot work. ``problems`` holds one sentence for each reason."""
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        super().__init__(" ".join(problems))
+        self.problems = tuple(problems)
+
+
+class UnknownConnection(ReplicationError):
+    """No connection of that name exists."""
+
+
+class TokenUnavailable(WaitQueueTimeoutError, ReplicationError):
+    """There is no usable Entra token at this moment.
+
+    It is a WaitQueueTimeoutError because that is the one error of an OIDC callback after which
+    pymongo leaves the server's state, the pool and open change streams as they were.
+    """
+
+
+class MissingPermission(ReplicationError):
+    """The identity is known to the server and may not do what the flow needs."""
+
+
+class HistoryLost(ReplicationError):
+    """The change stream cannot go on from the saved position: only a new snapshot helps."""
+
+
+class PoisonEvent(ReplicationError):
+    """The destination will never take one of the documents. ``code`` is the server's."""
+
+    def __init__(self, message: str, code: int) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class LeaseLost(ReplicationError):
+    """This worker's lease has ended."""
+
+
+class Fenced(ReplicationError):
+    """Another worker has taken the stream over: nothing of this one may be committed."""
+
+
+class FailureKind(StrEnum):
+    """What to do about a failure."""
+
+    TRANSIENT = "transient"  # back off and go on
+    REAUTHENTICATE = "reauthenticate"  # once with new clients, then it is a missing permission
+    POISON = "poison"  # one document: set it aside or stop
+    HISTORY_LOST = "history lost"  # snapshot again or stop, by the flow's policy
+    CONFIGURATION = "configuration"  # stop until somebody changes something
+    OWNERSHIP = "ownership"  # another worker has the stream: leave without a trace
+    UNKNOWN = "unknown"  # stop: never skip what is not understood
+
+
+_TRANSIENT_LABELS = (
+    "TransientTransactionError",
+    "UnknownTransactionCommitResult",
+    "RetryableWriteError",
+    "ResumableChangeStreamError",
+)
+# HostUnreachable, HostNotFound, LockTimeout, CursorNotFound, LockBusy, MaxTimeMSExpired,
+# WriteConcernFailed, NetworkTimeout, ShutdownInProgress, WriteConflict,
+# FailedToSatisfyReadPreference, ReadConcernMajorityNotAvailableYet, PrimarySteppedDown,
+# NetworkInterfaceExceededTimeLimit, TransactionTooOld, RetryChangeStream, CursorKilled,
+# TransactionAborted, SnapshotUnavailable, NoSuchTransaction, ExceededTimeLimit,
+# SnapshotTooOld, SocketException, NotWritablePrimary, InterruptedAtShutdown,
+# InterruptedDueToReplStateChange, NotPrimaryNoSecondaryOk, NotPrimaryOrSecondary, StaleConfig,
+# and Cosmos DB's "too many requests".
+_TRANSIENT_CODES = frozenset(
+    {6, 7, 24, 43, 46, 50, 64, 89, 91, 112, 133, 134, 189, 202, 225, 234, 237, 239, 244, 246, 251}
+    | {262, 9001, 10107, 11600, 11602, 13388, 13435, 13436, 16500}
+)
+# Unauthorized, AuthenticationFailed, ReauthenticationRequired.
+_AUTHENTICATION_CODES = frozenset({13, 18, 391})
+# CappedPositionLost, InvalidResumeToken, ChangeStreamFatalError, ChangeStreamHistoryLost, and the
+# older "resume of change stream was not possible".
+_HISTORY_CODES = frozenset({136, 260, 280, 286, 40576, 40585})
+# DollarPrefixedFieldName, ImmutableField (also _id: NaN), DocumentValidationFailure,
+# BSONObjectTooLarge, DuplicateKey (of a secondary index), KeyTooLong.
+_POISON_CODES = frozenset({52, 66, 121, 10334, 11000, 11001, 12582, 17280, 17419, 17420})
+# IllegalOperation (no transactions here), CommandNotFound, InvalidOptions, InvalidNamespace,
+# OptionNotSupportedOnView, CommandNotSupported, unrecognised stage, no change streams here.
+_CONFIGURATION_CODES = frozenset({20, 59, 72, 73, 115, 166, 167, 303, 40324, 40573})
+
+_BY_TYPE: tuple[tuple[type[Exception], FailureKind], ...] = (
+    (TokenUnavailable, FailureKind.TRANSIENT),
+    (HistoryLost, FailureKind.HISTORY_LOST),
+    (PoisonEvent, FailureKind.POISON),
+    (LeaseLost, FailureKind.OWNERSHIP),
+    (Fenced, FailureKind.OWNERSHIP),
+    (MissingPermission, FailureKind.CONFIGURATION),
+    (InvalidConfiguration, FailureKind.CONFIGURATION),
+    (UnknownConnection, FailureKind.CONFIGURATION),
+    (ConfigurationError, FailureKind.CONFIGURATION),
+    (ConnectionFailure, FailureKind.TRANSIENT),
+    (DocumentTooLarge, FailureKind.POISON),
+    (BSONError, FailureKind.POISON),
+)
+_BY_CODE: tuple[tuple[frozenset[int], FailureKind], ...] = (
+    (_HISTORY_CODES, FailureKind.HISTORY_LOST),
+    (_AUTHENTICATION_CODES, FailureKind.REAUTHENTICATE),
+    (_POISON_CODES, FailureKind.POISON),
+    (_TRANSIENT_CODES, FailureKind.TRANSIENT),
+    (_CONFIGURATION_CODES, FailureKind.CONFIGURATION),
+)
+
+
+def sort_failure(error: BaseException) -> FailureKind:
+    """Decide what a failure means. What nothing here knows is UNKNOWN, which stops the flow."""
+    for known, kind in _BY_TYPE:
+        if isinstance(error, known):
+            return kind
+    if isinstance(error, OperationFailure):
+        for codes, kind in _BY_CODE:
+            if error.code in codes:
+                return kind
+    if isinstance(error, PyMongoError) and any(map(error.has_error_label, _TRANSIENT_LABELS)):
+        return FailureKind.TRANSIENT
+    return FailureKind.UNKNOWN
+
+
+def describe(error: BaseException) -> str:
+    """Say what happened in one line that is safe to log and to show.
+
+    A server's message may quote documents (a duplicate key, a whole bulk), so of an
+    OperationFailure only the code and its name are kept.
+    """
+    if isinstance(error, BulkWriteError):
+        codes = sorted({item.get("code", 0) for item in (error.details or {})["writeErrors"]})
+        return f"BulkWriteError with codes {codes}"
+    if isinstance(error, OperationFailure):
+        name = (error.details or {}).get("codeName", "")
+        return f"{type(error).__name__} {error.code}{f' ({name})' if name else ''}"
+    if isinstance(error, ReplicationError):
+        return str(error)
+    if isinstance(error, ConnectionFailure | ConfigurationError):
+        # Behind the comma pymongo describes its whole topology.
+        return f"{type(error).__name__}: {str(error).partition(', Timeout:')[0][:300]}"
+    return type(error).__name__

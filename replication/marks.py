@@ -1,0 +1,85 @@
+"""Touched partitions: which parts of a copy have changed since somebody last looked.
+
+A batch appends marks in the transaction of its writes, so a mark is there exactly when the
+change is. Whoever derives data from the copy reads marks, rebuilds, and removes those that it has
+read; a mark that came meanwhile stays.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import bson
+from bson import ObjectId
+from bson.codec_options import CodecOptions
+from pymongo.client_session import ClientSession
+from pymongo.database import Database
+
+MARKS = "marks"
+PARTITIONS_PER_MARK = 1_000
+_IDS_PER_DELETE = 100
+_AWARE: CodecOptions[dict[str, Any]] = CodecOptions(tz_aware=True)
+
+
+@dataclass(frozen=True)
+class Mark:
+    """One commit's touched partitions: the values of the flow's partition fields.
+
+    Dates are aware (UTC). A field that a document lacks is None.
+    """
+
+    id: ObjectId
+    partitions: tuple[Mapping[str, object], ...]
+
+
+class TouchedPartitions:
+    """Collects the partitions of documents, each once."""
+
+    def __init__(self, fields: Sequence[str]) -> None:
+        self._fields = tuple(fields)
+        self._seen: dict[bytes, dict[str, Any]] = {}
+
+    def add(self, document: Mapping[str, Any]) -> None:
+        """Note the partition of a document (raw or decoded)."""
+        if self._fields:
+            partition = {field: document.get(field) for field in self._fields}
+            self._seen.setdefault(bson.encode(partition), partition)
+
+    def documents(self, flow_id: str) -> list[dict[str, Any]]:
+        """Return the mark documents to insert; none when nothing was noted."""
+        found = list(self._seen.values())
+        return [
+            {"flow": flow_id, "partitions": found[start : start + PARTITIONS_PER_MARK]}
+            for start in range(0, len(found), PARTITIONS_PER_MARK)
+        ]
+
+
+class Marks:
+    """The marks in one destination's control database."""
+
+    def __init__(self, database: Database[dict[str, Any]]) -> None:
+        self._collection = database.get_collection(MARKS, codec_options=_AWARE)
+
+    def ensure_index(self) -> None:
+        """Create what ``read`` needs to be quick."""
+        self._collection.create_index([("flow", 1), ("_id", 1)])
+
+    def append(self, touched: TouchedPartitions, *, flow_id: str, session: ClientSession) -> None:
+        """Insert the marks of a batch in its transaction."""
+        documents = touched.documents(flow_id)
+        if documents:
+            self._collection.insert_many(documents, session=session)
+
+    def read(self, flow_id: str, limit: int) -> list[Mark]:
+        """Return at most ``limit`` marks of a flow, oldest first."""
+        found = self._collection.find({"flow": flow_id}).sort("_id", 1).limit(limit)
+        return [Mark(mark["_id"], tuple(mark["partitions"])) for mark in found]
+
+    def remove(self, marks: Iterable[Mark]) -> int:
+        """Remove exactly these marks; return how many were still there."""
+        ids = [mark.id for mark in marks]
+        removed = 0
+        for start in range(0, len(ids), _IDS_PER_DELETE):
+            chosen = {"_id": {"$in": ids[start : start + _IDS_PER_DELETE]}}
+            removed += self._collection.delete_many(chosen).deleted_count
+        return removed

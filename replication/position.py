@@ -1,0 +1,154 @@
+"""How far each stream has come: one document per stream, in the destination's control database.
+
+The position is also the fence. Its ``epoch`` rises with every owner and its ``batch`` with every
+commit, and the update that ends a transaction names both: an owner that has been succeeded cannot
+commit, and a batch whose commit was answered by silence can be run again.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
+
+from bson import Timestamp
+from bson.codec_options import CodecOptions
+from pymongo import ReturnDocument, WriteConcern
+from pymongo.client_session import ClientSession
+from pymongo.database import Database
+from pymongo.errors import DuplicateKeyError
+
+from replication.config import MongoConfig
+from replication.errors import Fenced
+from replication.mongo import Client, new_mongo_client
+from replication.spec import CONTROL_DATABASE
+
+POSITIONS = "positions"
+_AWARE: CodecOptions[dict[str, Any]] = CodecOptions(tz_aware=True)
+
+
+class Phase(StrEnum):
+    """What a stream is doing."""
+
+    NEW = "new"  # nothing has been read yet
+    SNAPSHOT = "snapshot"  # the first copy, or a repeated one
+    STREAM = "stream"  # following the changes
+
+
+@dataclass(frozen=True)
+class Position:
+    """A stream's position as it was last read or committed. Dates are aware (UTC)."""
+
+    key: str
+    epoch: int
+    batch: int
+    phase: Phase = Phase.NEW
+    token: Mapping[str, Any] | None = None
+    cluster_time: Timestamp | None = None  # of the last applied event
+    scope_hash: str = ""
+    events: int = 0  # change events applied since the flow began
+    last_event_at: datetime | None = None
+    position_at: datetime | None = None  # everything up to this moment has been applied
+    consistent_since: datetime | None = None
+    generation: int = 0  # counts snapshots
+    snapshot_copied: int | None = None
+    snapshot_total: int | None = None
+    snapshot_end: Timestamp | None = None  # cluster time at the end of the copy's reading
+
+    @classmethod
+    def from_document(cls, document: Mapping[str, Any]) -> "Position":
+        """Read a stored position; fields that it lacks have their defaults."""
+        known = {name: document[name] for name in cls.__dataclass_fields__ if name in document}
+        known["phase"] = Phase(document.get("phase", Phase.NEW))
+        return cls(key=document["_id"], **known)
+
+
+def control_database(client: Client) -> Database[dict[str, Any]]:
+    """Return the database of positions, leases and marks, written by majority."""
+    return client.get_database(
+        CONTROL_DATABASE, codec_options=_AWARE, write_concern=WriteConcern("majority")
+    )
+
+
+class MongoTracker:
+    """Reads and moves positions."""
+
+    def __init__(self, database: Database[dict[str, Any]], collection: str = POSITIONS) -> None:
+        self._positions = database.get_collection(collection)
+
+    def load(self, key: str) -> Position | None:
+        """Return a stream's position, or None when it has none yet."""
+        found = self._positions.find_one({"_id": key})
+        return None if found is None else Position.from_document(found)
+
+    def ensure(self, key: str, flow_id: UUID) -> Position:
+        """Return a stream's position, a new one if it has none yet."""
+        found = self.load(key)
+        if found is not None:
+            return found
+        fresh = {"_id": key, "flow": str(flow_id), "epoch": 0, "batch": 0, "phase": Phase.NEW.value}
+        try:
+            self._positions.insert_one(fresh)
+        except DuplicateKeyError:  # another worker was as quick
+            return self.ensure(key, flow_id)
+        return Position.from_document(fresh)
+
+    def take_over(self, key: str, epoch: int) -> Position:
+        """Raise the epoch to the new owner's, and return the position to go on from.
+
+        Raises:
+            Fenced: a later owner has been here already.
+        """
+        found = self._positions.find_one_and_update(
+            {"_id": key, "epoch": {"$lte": epoch}},
+            {"$set": {"epoch": epoch}},
+            return_document=ReturnDocument.AFTER,
+        )
+        if found is None:
+            raise Fenced(f"A later owner than epoch {epoch} has taken over {key}.")
+        return Position.from_document(found)
+
+    def advance(
+        self, position: Position, fields: Mapping[str, Any], *, session: ClientSession | None = None
+    ) -> bool:
+        """Set ``fields`` and count the batch, if the position is still the given one.
+
+        In a transaction this is the last statement: it is what decides whether to commit.
+        """
+        stored = {"batch": position.batch + 1, **fields}
+        result = self._positions.update_one(
+            {"_id": position.key, "epoch": position.epoch, "batch": position.batch},
+            {"$set": stored},
+            session=session,
+        )
+        return result.matched_count == 1
+
+    def after_refusal(self, position: Position) -> Position:
+        """Tell why ``advance`` found another position than expected.
+
+        Returns:
+            The new position, when the very batch had been committed before its answer was lost.
+
+        Raises:
+            Fenced: another owner moved the position, or removed it.
+        """
+        found = self.load(position.key)
+        if found and (found.epoch, found.batch) == (position.epoch, position.batch + 1):
+            return found
+        raise Fenced(f"Epoch {position.epoch} of {position.key} is no longer the current one.")
+
+
+def new_mongo_tracker(config: MongoConfig) -> MongoTracker:
+    """Return a tracker with a client of its own for ``config.database`` and ``.collection``.
+
+    Raises:
+        InvalidConfiguration: every problem of the configuration at once.
+    """
+    client = new_mongo_client(config)
+    database = client.get_database(
+        config.database or CONTROL_DATABASE,
+        codec_options=_AWARE,
+        write_concern=WriteConcern("majority"),
+    )
+    return MongoTracker(database, config.collection or POSITIONS)
