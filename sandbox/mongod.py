@@ -29,7 +29,7 @@ class ServerNotInstalled(RuntimeError):
 def secantusd_command(*, port: int, storage: Path, failpoints: bool = False) -> list[str]:
     """Return the command that serves ``storage`` on 127.0.0.1:``port``.
 
-    The server writes its log to standard error, ends within a second of SIGTERM, and keeps every
+    The server writes its log to standard error, ends within seconds of SIGTERM, and keeps every
     acknowledged write over a SIGKILL. ``failpoints`` lets any client inject failures: tests only.
 
     Raises:

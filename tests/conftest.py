@@ -2,12 +2,16 @@
 
 import socket
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
+from pymongo.uri_parser import parse_uri
 
 from sandbox.mongod import answers_ping, secantusd_command
+from tests.sandbox.gate_running import RunningGate, TokenIssuer
 from tests.waiting import wait_until
+
+GateFactory = Callable[..., RunningGate]
 
 
 def free_port() -> int:
@@ -44,9 +48,39 @@ def mongo_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         wait_until(ready, timeout=30, what="the embedded MongoDB answers")
         yield f"mongodb://127.0.0.1:{port}/?directConnection=true"
     finally:
-        process.terminate()
-        try:
-            process.wait(timeout=10)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait(timeout=10)
+        process.kill()  # nobody reads its data again, and a clean stop takes seconds
+        process.wait(timeout=10)
+
+
+@pytest.fixture
+def token_issuer() -> Iterator[TokenIssuer]:
+    """Mints Entra-shaped tokens and publishes its keys on loopback; no fake Entra is needed."""
+    issuer = TokenIssuer()
+    yield issuer
+    issuer.stop()
+
+
+@pytest.fixture
+def gate_factory(
+    request: pytest.FixtureRequest, token_issuer: TokenIssuer
+) -> Iterator[GateFactory]:
+    """Start OIDC gates: ``gate_factory(upstream_port=None, unrestricted=False) -> RunningGate``.
+
+    Without a port the gate stands in front of ``mongo_server``. A gate's ``uri`` is for clients
+    of your own making; ``gate.callback(lifetime=1.0)`` is an OIDC callback whose tokens it
+    accepts, ``gate.client(callback)`` a ready client (close it), ``gate.statistics()`` its
+    counters, e.g. ``refused_391``, and ``gate.issuer.rotate()`` changes the signing key. Gates
+    stop with the test: close your clients before.
+    """
+    gates: list[RunningGate] = []
+
+    def start(upstream_port: int | None = None, *, unrestricted: bool = False) -> RunningGate:
+        if upstream_port is None:
+            uri = request.getfixturevalue("mongo_server")
+            upstream_port = parse_uri(uri)["nodelist"][0][1]
+        gates.append(RunningGate(upstream_port, token_issuer, unrestricted=unrestricted))
+        return gates[-1]
+
+    yield start
+    for gate in gates:
+        gate.stop()
