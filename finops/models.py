@@ -14,6 +14,7 @@ class Dataset(models.Model):
     version = models.PositiveBigIntegerField(
         default=0, editable=False, help_text="Grows with every publication of segments."
     )
+    published_at = models.DateTimeField(null=True, editable=False)
     # Spares two builders the same work. Correctness never rests on it: publication compares
     # versions, and a claim that a killed builder left behind simply runs out.
     claimed_until = models.DateTimeField(null=True, editable=False)

@@ -29,4 +29,4 @@ class Metric(StrEnum):
     @property
     def missing_column(self) -> str:
         """The roll-up's column that counts the rows in which the metric is null."""
-        return f"{self.value}_missing"
+        return f"{self.column}_missing"

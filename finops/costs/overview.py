@@ -1,17 +1,39 @@
 """The overview: what the month so far costs, against the month before, by service over time."""
 
+import threading
+from collections import OrderedDict
 from dataclasses import dataclass
 from datetime import date, datetime
-from decimal import Decimal
-from typing import Literal
 
+from finops.costs.buckets import Bucket, Grain, buckets_of, grain_of
+from finops.costs.engine import engine
+from finops.costs.figures import (
+    LARGEST_SERVICES,
+    OTHER_COLOUR,
+    MetricTotal,
+    Question,
+    Series,
+    ServiceRow,
+    answer,
+)
 from finops.costs.metrics import Metric
-from finops.costs.periods import Period
+from finops.costs.periods import Period, month_to_date, same_days_of_month_before
+from finops.costs.published import published
 from finops.models import Dataset
 
-Grain = Literal["day", "month"]
-LARGEST_SERVICES = 7
-OTHER_COLOUR = LARGEST_SERVICES
+__all__ = [
+    "LARGEST_SERVICES",
+    "OTHER_COLOUR",
+    "Bucket",
+    "Grain",
+    "MetricTotal",
+    "NoCostData",
+    "Overview",
+    "Series",
+    "ServiceRow",
+    "UnknownCurrency",
+    "load_overview",
+]
 
 
 class NoCostData(Exception):
@@ -23,55 +45,12 @@ class UnknownCurrency(NoCostData):
 
 
 @dataclass(frozen=True, slots=True)
-class MetricTotal:
-    """One metric, month to date, in the overview's currency."""
-
-    metric: Metric
-    current: Decimal
-    previous: Decimal | None  # None where the data has nothing before the current period
-    change: Decimal | None  # (current - previous) / previous; None if previous is None or 0
-    missing_rows: int  # rows of the current period in which the metric is null: not in the sum
-
-
-@dataclass(frozen=True, slots=True)
-class Bucket:
-    """One step of the time axis: the days from ``start`` up to, and without, ``end``."""
-
-    label: str
-    start: date
-    end: date
-
-
-@dataclass(frozen=True, slots=True)
-class Series:
-    """One service's cost per bucket."""
-
-    name: str | None  # None: the rows without a service
-    values: tuple[Decimal, ...]
-    other: bool = False  # True for the last one where it sums the services beyond the largest
-
-
-@dataclass(frozen=True, slots=True)
-class ServiceRow:
-    """One line of the table by service, for the chosen metric."""
-
-    service: str | None
-    colour: int  # the index of its series; OTHER_COLOUR for those that the chart sums as Other
-    current: Decimal
-    previous: Decimal | None
-    change: Decimal | None
-    total: Decimal  # over all buckets
-    share: Decimal | None  # of all services' total; None where that is not positive
-    trend: tuple[Decimal, ...]  # per bucket
-
-
-@dataclass(frozen=True, slots=True)
 class Overview:
     """One currency of one data set. All amounts are exact and in ``currency``."""
 
     dataset: str
     version: int
-    currency: str
+    currency: str  # ISO 4217; XXX stands for the rows that name none
     currencies: tuple[str, ...]  # those with rows, most rows first
     metric: Metric
     anchor: date  # the latest charge day of the data set, in any currency
@@ -83,13 +62,70 @@ class Overview:
     series: tuple[Series, ...]  # largest total first, at most LARGEST_SERVICES and Other
     services: tuple[ServiceRow, ...]  # largest total first, as the series
     rows: int  # of this currency, of all days
-    built_at: datetime  # when the newest segment was published
+    built_at: datetime  # when the data set was last published
+
+
+_CACHED = 64
+_cache: OrderedDict[tuple[object, ...], Overview] = OrderedDict()
+_lock = threading.Lock()
 
 
 def load_overview(*, dataset: Dataset, currency: str | None, metric: Metric) -> Overview:
     """The overview of ``dataset`` in ``currency``, or in the one with the most rows.
 
-    Raises NoCostData when the data set has no charges, and UnknownCurrency when it has none in
-    ``currency``.
+    Kept in the process until the data set has a new version. Raises NoCostData when the data set
+    has no charges, UnknownCurrency when it has none in ``currency``, and CostQueryFailed.
     """
-    raise NoCostData(f"Data set {dataset.name!r} has no charges yet.")
+    key = (dataset.pk, dataset.version, dataset.published_at, currency, metric)
+    with _lock:
+        if key in _cache:
+            _cache.move_to_end(key)
+            return _cache[key]
+    overview = _load(dataset, currency, metric)
+    with _lock:
+        _cache[key] = overview
+        while len(_cache) > _CACHED:
+            _cache.popitem(last=False)
+    return overview
+
+
+def _load(dataset: Dataset, currency: str | None, metric: Metric) -> Overview:
+    manifest = published(dataset)
+    span = manifest.span
+    if span is None or dataset.published_at is None:
+        raise NoCostData(f"Data set {dataset.name!r} has no charges yet.")
+    currencies = manifest.rows_by_currency()
+    chosen = next(iter(currencies)) if currency is None else currency
+    if chosen not in currencies:
+        known = ", ".join(sorted(currencies))
+        raise UnknownCurrency(
+            f"Data set {dataset.name!r} has no charge in that currency; it has: {known}."
+        )
+    anchor = span.last
+    current, previous = month_to_date(anchor), same_days_of_month_before(anchor)
+    question = Question(
+        currency=chosen,
+        metric=metric,
+        grain=grain_of(span),
+        buckets=buckets_of(span),
+        current=current,
+        previous=previous if span.start < current.start else None,
+    )
+    figures = answer(question, manifest, engine())
+    return Overview(
+        dataset=dataset.name,
+        version=dataset.version,
+        currency=chosen,
+        currencies=tuple(currencies),
+        metric=metric,
+        anchor=anchor,
+        current=current,
+        previous=previous,
+        totals=figures.totals,
+        grain=question.grain,
+        buckets=question.buckets,
+        series=figures.series,
+        services=figures.services,
+        rows=currencies[chosen],
+        built_at=dataset.published_at,
+    )

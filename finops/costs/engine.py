@@ -1,0 +1,109 @@
+"""DuckDB in the process: bounded memory, bounded threads, a time limit for every query."""
+
+import os
+import threading
+from collections.abc import Mapping
+from typing import Any
+
+import duckdb
+from django.conf import settings
+
+from finops.segments.store import SegmentStore
+
+
+class CostQueryFailed(Exception):
+    """A query over segments gave no answer."""
+
+
+class QueryTooLong(CostQueryFailed):
+    """It reached the time limit."""
+
+
+class QueryTooLarge(CostQueryFailed):
+    """It needed more memory than DuckDB may have."""
+
+
+class Engine:
+    """One in-memory database for a process; each thread has a cursor of its own."""
+
+    def __init__(self, store: SegmentStore, *, timeout: float) -> None:
+        """``timeout`` is the limit for one query, in seconds."""
+        self.store = store
+        self._timeout = timeout
+        self._local = threading.local()
+        self._connection = _connect(store)
+
+    def fetch(self, sql: str, parameters: Mapping[str, Any]) -> list[tuple[Any, ...]]:
+        """All rows of a query. Raises CostQueryFailed or its subclasses."""
+        cursor = self._cursor()
+        watch = threading.Timer(self._timeout, cursor.interrupt)
+        watch.daemon = True
+        watch.start()
+        try:
+            return cursor.execute(sql, dict(parameters)).fetchall()
+        except duckdb.InterruptException as error:
+            raise QueryTooLong(
+                f"The query took longer than {self._timeout:g} s and was stopped."
+                " Ask for a shorter period or fewer groups."
+            ) from error
+        except duckdb.OutOfMemoryException as error:
+            raise QueryTooLarge(
+                f"The query needs more memory than DUCKDB_MEMORY_LIMIT"
+                f" ({settings.DUCKDB_MEMORY_LIMIT}) allows. Ask for fewer groups."
+            ) from error
+        finally:
+            watch.cancel()
+            watch.join()  # or a late interrupt would hit this thread's next query
+
+    def close(self) -> None:
+        """Give the memory back. Cursors of other threads end with it."""
+        self._connection.close()
+
+    def _cursor(self) -> duckdb.DuckDBPyConnection:
+        cursor: duckdb.DuckDBPyConnection | None = getattr(self._local, "cursor", None)
+        if cursor is None:
+            cursor = self._local.cursor = self._connection.cursor()
+        return cursor
+
+
+def _connect(store: SegmentStore) -> duckdb.DuckDBPyConnection:
+    spill = settings.SEGMENT_CACHE_DIR / "spill" / str(os.getpid())
+    connection = duckdb.connect(
+        ":memory:",
+        config={
+            "memory_limit": settings.DUCKDB_MEMORY_LIMIT,
+            "threads": settings.DUCKDB_THREADS,
+            "temp_directory": str(spill),
+            "autoinstall_known_extensions": False,
+            "autoload_known_extensions": False,
+            "python_enable_replacements": False,
+        },
+    )
+    folders = ", ".join(f"'{_quoted(str(folder))}'" for folder in store.folders)
+    # No SQL, whatever slips into it, reads another file, reaches a network or undoes this.
+    connection.execute(f"SET allowed_directories = [{folders}]")
+    connection.execute("SET enable_external_access = false")
+    connection.execute("SET lock_configuration = true")
+    return connection
+
+
+def _quoted(text: str) -> str:
+    return text.replace("'", "''")
+
+
+_lock = threading.Lock()
+_engines: dict[int, Engine] = {}
+
+
+def engine() -> Engine:
+    """The process's engine. A forked child gets its own: threads do not survive a fork.
+
+    The parent's stays referred to in the child, for its destructor would wait for those threads.
+    """
+    pid = os.getpid()
+    with _lock:
+        found = _engines.get(pid)
+        if found is None:
+            found = Engine(SegmentStore(), timeout=settings.DUCKDB_QUERY_TIMEOUT)
+            _engines[pid] = found
+    return found

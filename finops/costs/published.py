@@ -1,0 +1,107 @@
+"""What is published of a data set, as one snapshot, and the SQL that reads it."""
+
+from collections import Counter
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+from finops.costs.periods import DAY, Period
+from finops.models import Dataset, Segment, SegmentFile
+from finops.segments.store import SegmentStore
+
+
+@dataclass(frozen=True, slots=True)
+class PublishedDay:
+    """One charge day that has rows."""
+
+    day: date
+    rows: int
+    totals: dict[str, dict[str, Any]]
+    rollup_file: str
+    schema: str
+
+
+@dataclass(frozen=True, slots=True)
+class Scan:
+    """A FROM clause over segments, with its parameters."""
+
+    sql: str
+    parameters: dict[str, list[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """Every day of a data set that has rows, oldest first: read in one statement."""
+
+    dataset: Dataset
+    days: tuple[PublishedDay, ...]
+
+    @property
+    def span(self) -> Period | None:
+        """From the first charge day to the latest; None where there is no row."""
+        if not self.days:
+            return None
+        return Period(self.days[0].day, self.days[-1].day + DAY)
+
+    def rows_by_currency(self) -> dict[str, int]:
+        """Currencies with rows, most rows first, then by code."""
+        counts: Counter[str] = Counter()
+        for day in self.days:
+            for currency, totals in day.totals.items():
+                counts[currency] += totals["rows"]
+        return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
+
+    def rollup(self, period: Period, store: SegmentStore) -> Scan:
+        """The roll-up's rows of the published days of ``period``.
+
+        A file may hold days that were published again elsewhere since: of such a file only the
+        days that the manifest gives to it are read. Raises ValueError where no day is published.
+        """
+        live = [day for day in self.days if day.day in period]
+        if not live:
+            raise ValueError(f"No day of {period} is published.")
+        in_use = Counter(day.rollup_file for day in self.days)
+        sizes = dict(
+            SegmentFile.objects.filter(dataset=self.dataset, retired_at=None).values_list(
+                "name", "days"
+            )
+        )
+        names = list(dict.fromkeys(day.rollup_file for day in live))
+        paths = dict(zip(names, store.read(names), strict=True))
+        partial = {name for name in names if sizes.get(name) != in_use[name]}
+        return _scan(
+            whole=[paths[name] for name in names if name not in partial],
+            partial=[(paths[d.rollup_file], d.day) for d in live if d.rollup_file in partial],
+            by_name=len({day.schema for day in live}) > 1,
+        )
+
+
+def published(dataset: Dataset) -> Published:
+    """What is published now: at least what ``dataset.version`` said when it was read."""
+    days = Segment.objects.filter(dataset=dataset, rows__gt=0).order_by("day")
+    columns = ("day", "rows", "totals", "rollup_file", "schema")
+    return Published(dataset, tuple(PublishedDay(*row) for row in days.values_list(*columns)))
+
+
+_WHOLE = "SELECT * FROM read_parquet($whole{options})"
+_PARTIAL = """
+SELECT * EXCLUDE (filename) FROM read_parquet($partial, filename = true{options})
+WHERE (filename, charge_day)
+   IN (SELECT unnest($live_files::VARCHAR[]), unnest($live_days::DATE[]))
+"""
+
+
+def _scan(*, whole: list[str], partial: list[tuple[str, date]], by_name: bool) -> Scan:
+    """Files read as a whole, and files of which only the given days count."""
+    options = ", union_by_name = true" if by_name else ""
+    parts = []
+    parameters: dict[str, list[Any]] = {}
+    if whole:
+        parts.append(_WHOLE.format(options=options))
+        parameters["whole"] = whole
+    if partial:
+        parts.append(_PARTIAL.format(options=options))
+        parameters["partial"] = list(dict.fromkeys(path for path, _ in partial))
+        parameters["live_files"] = [path for path, _ in partial]
+        parameters["live_days"] = [day for _, day in partial]
+    return Scan(f"({' UNION ALL BY NAME '.join(parts)})", parameters)

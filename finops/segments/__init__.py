@@ -1,0 +1,1 @@
+"""Segments: Parquet files derived from the destination's cost documents, by charge day."""

@@ -1,0 +1,68 @@
+"""The destination's documents, by charge day."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import UTC, date, datetime, time
+from typing import Any, Protocol
+
+from finops.costs.periods import DAY, Period
+from finops.models import Dataset
+from finops.segments.values import charge_day
+from replication.mongo import database
+from replication.status import Namespace, flow_status
+
+CHARGE_PERIOD_START = "ChargePeriodStart"
+_EARLIEST = datetime(1, 1, 1, tzinfo=UTC)
+
+
+class DocumentSource(Protocol):
+    """Where segments are built from."""
+
+    def documents(self, period: Period) -> Iterable[Mapping[str, Any]]:
+        """The documents whose charge day lies in ``period``, in any order."""
+        ...
+
+    def bounds(self) -> Period | None:
+        """From the first to the last charge day; None where there is no document."""
+        ...
+
+
+def destination_of(dataset: Dataset) -> "DestinationDocuments":
+    """The documents of ``dataset``, days made quick to find. Raises replication's UnknownFlow."""
+    source = DestinationDocuments(flow_status(dataset.flow).destination)
+    source.ensure_index()
+    return source
+
+
+class DestinationDocuments:
+    """The documents of one collection of the destination cluster."""
+
+    def __init__(self, namespace: Namespace) -> None:
+        self._collection = database(namespace.connection, namespace.database)[namespace.collection]
+
+    def ensure_index(self) -> None:
+        """Make days quick to find; does nothing where the index exists."""
+        self._collection.create_index(CHARGE_PERIOD_START)
+
+    def documents(self, period: Period) -> Iterator[Mapping[str, Any]]:
+        """The documents whose charge day lies in ``period``, in the order of the index."""
+        # One flat range: the sandbox's server plans nothing else onto the index.
+        bounds = {"$gte": _midnight(period.start), "$lt": _midnight(period.end)}
+        with self._collection.find({CHARGE_PERIOD_START: bounds}, batch_size=5_000) as cursor:
+            yield from cursor
+
+    def bounds(self) -> Period | None:
+        """From the first to the last charge day; None where no document has one."""
+        first, last = self._edge(1), self._edge(-1)
+        return None if first is None or last is None else Period(first, last + DAY)
+
+    def _edge(self, direction: int) -> date | None:
+        # Dates alone: other types sort apart from them, and a document without one is in no day.
+        dated = {CHARGE_PERIOD_START: {"$gte": _EARLIEST}}
+        found = self._collection.find_one(
+            dated, {CHARGE_PERIOD_START: 1}, sort=[(CHARGE_PERIOD_START, direction)]
+        )
+        return None if found is None else charge_day(found[CHARGE_PERIOD_START])
+
+
+def _midnight(day: date) -> datetime:
+    return datetime.combine(day, time(), UTC)

@@ -1,0 +1,189 @@
+"""Documents as Arrow tables: the rows of charge days, their roll-up and their totals."""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from decimal import Decimal
+from itertools import islice
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from finops.costs.metrics import Metric
+from finops.focus import Kind
+from finops.segments import values
+from finops.segments.schema import (
+    AMOUNT,
+    CHARGE_DAY,
+    COLUMNS,
+    DOCUMENT_ID,
+    KNOWN,
+    OTHER,
+    ROW_COUNT,
+    TAGS,
+    TEXT_MAP,
+    TIME,
+    SegmentColumn,
+    SegmentSchema,
+    missing,
+    tag_column,
+)
+from finops.segments.values import Defect
+
+Document = Mapping[str, Any]
+CURRENCY = "billing_currency"
+Defects = dict[date, Counter[str]]
+# ISO 4217's code for "no currency": under it stand the rows without a BillingCurrency.
+NO_CURRENCY = "XXX"
+# Documents become Arrow columns in batches: some ten times smaller than as dictionaries.
+_BATCH = 5_000
+
+
+@dataclass(slots=True)
+class DayRows:
+    """The rows of some charge days, sorted by day, and what could not be kept as it was."""
+
+    table: pa.Table
+    defects: Defects = field(default_factory=dict)
+
+
+def read_rows(documents: Iterable[Document], schema: SegmentSchema) -> DayRows:
+    """Every document as a row. Each must have a date and time as its ChargePeriodStart."""
+    defects: Defects = {}
+    stream = iter(documents)
+    tables = [_table(batch, schema, defects) for batch in _batches(stream)]
+    table = pa.concat_tables(tables) if tables else schema.rows.empty_table()
+    return DayRows(table.sort_by(CHARGE_DAY), defects)
+
+
+def _batches(stream: Iterator[Document]) -> Iterator[list[Document]]:
+    while batch := list(islice(stream, _BATCH)):
+        yield batch
+
+
+def _table(batch: Sequence[Document], schema: SegmentSchema, defects: Defects) -> pa.Table:
+    starts = pa.array([document["ChargePeriodStart"] for document in batch], TIME)
+    days = starts.cast(pa.date32())
+    reader = _Reader(batch, days, defects)
+    tags = reader.converted("Tags", values.tag_pairs)
+    arrays = {
+        CHARGE_DAY: days,
+        DOCUMENT_ID: pa.array([str(document.get("_id")) for document in batch], pa.string()),
+        **{column.name: reader.column(column) for column in COLUMNS},
+        **{
+            tag_column(key): pa.array([one and one.get(key) for one in tags], pa.string())
+            for key in schema.tag_keys
+        },
+        TAGS: pa.array([None if one is None else list(one.items()) for one in tags], TEXT_MAP),
+        OTHER: pa.array([_other(document) for document in batch], TEXT_MAP),
+    }
+    return pa.table([arrays[name] for name in schema.rows.names], schema=schema.rows)
+
+
+def _other(document: Document) -> list[tuple[str, str | None]] | None:
+    return [
+        (str(name), values.json_text(value))
+        for name, value in document.items()
+        if name not in KNOWN
+    ] or None
+
+
+class _Reader:
+    """Reads columns of a batch; counts defects by day."""
+
+    def __init__(self, batch: Sequence[Document], days: pa.Array, defects: Defects) -> None:
+        self._batch = batch
+        self._days = days
+        self._defects = defects
+
+    def column(self, column: SegmentColumn) -> pa.Array:
+        """The column as it stands where every value has the right type, else value by value."""
+        found = [document.get(column.focus) for document in self._batch]
+        if column.kind in {Kind.JSON, Kind.KEY_VALUE}:
+            return pa.array([values.json_text(value) for value in found], pa.string())
+        try:
+            if column.arrow == AMOUNT:
+                return _amounts(found)
+            return pa.array(found, column.arrow)
+        except (pa.ArrowInvalid, pa.ArrowTypeError, AttributeError):
+            convert = _CONVERSIONS.get(column.arrow, values.text)
+            return pa.array(self.converted(column.focus, convert), column.arrow)
+
+    def converted(
+        self, name: str, convert: Callable[[object], tuple[Any, Defect | None]]
+    ) -> list[Any]:
+        """The column's values one by one, each defect counted."""
+        results = []
+        for position, document in enumerate(self._batch):
+            result, defect = convert(document.get(name))
+            results.append(result)
+            if defect is not None:
+                day: date = self._days[position].as_py()
+                self._defects.setdefault(day, Counter())[f"{defect}:{name}"] += 1
+        return results
+
+
+_CONVERSIONS: dict[pa.DataType, Callable[[object], tuple[Any, Defect | None]]] = {
+    AMOUNT: values.amount,
+    TIME: values.moment,
+}
+
+
+def _amounts(found: list[Any]) -> pa.Array:
+    """Exact or an exception: Arrow refuses what would lose a digit, and what is not a number."""
+    array = pa.array([None if value is None else value.to_decimal() for value in found], AMOUNT)
+    bounds = pc.min_max(array).as_py()
+    if any(bound is not None and abs(bound) >= values.LARGEST for bound in bounds.values()):
+        raise pa.ArrowInvalid("An amount is out of range.")
+    return array
+
+
+def roll_up(rows: pa.Table, schema: SegmentSchema) -> pa.Table:
+    """Sums, and counts of nulls, per combination of dimensions; null is a group of its own."""
+    nulls = pc.CountOptions(mode="only_null")
+    grouped = rows.group_by(list(schema.dimensions), use_threads=False).aggregate(
+        [
+            ([], "count_all"),
+            *((name, "sum") for name in schema.measures),
+            *((name, "count", nulls) for name in schema.measures),
+        ]
+    )
+    names = {"count_all": ROW_COUNT}
+    names |= {f"{name}_sum": name for name in schema.measures}
+    names |= {f"{name}_count": missing(name) for name in schema.measures}
+    renamed = grouped.rename_columns([names.get(name, name) for name in grouped.column_names])
+    return renamed.select(schema.rollup.names).cast(schema.rollup).sort_by(CHARGE_DAY)
+
+
+Totals = dict[str, dict[str, Any]]
+
+
+def totals_by_day(rollup: pa.Table) -> dict[date, Totals]:
+    """Per day and currency: ``{"rows": n, metric: {"sum": text, "missing": n}, …}``."""
+    aggregates = [(ROW_COUNT, "sum")]
+    for metric in Metric:
+        aggregates += [(metric.column, "sum"), (metric.missing_column, "sum")]
+    keyed = rollup.set_column(
+        rollup.schema.get_field_index(CURRENCY), CURRENCY, _currency(rollup[CURRENCY])
+    )
+    grouped = keyed.group_by([CHARGE_DAY, CURRENCY], use_threads=False).aggregate(aggregates)
+    days: dict[date, Totals] = {}
+    for row in grouped.to_pylist():
+        days.setdefault(row[CHARGE_DAY], {})[row[CURRENCY]] = {
+            "rows": row[f"{ROW_COUNT}_sum"],
+            **{metric.value: _total(row, metric) for metric in Metric},
+        }
+    return days
+
+
+def _currency(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    return pc.if_else(pc.equal(pc.fill_null(column, ""), ""), NO_CURRENCY, column)
+
+
+def _total(row: dict[str, Any], metric: Metric) -> dict[str, Any]:
+    return {
+        "sum": format(row[f"{metric.column}_sum"] or Decimal(0), "f"),
+        "missing": row[f"{metric.missing_column}_sum"],
+    }

@@ -1,0 +1,115 @@
+"""Where segments' files are kept: Django's storage ``segments``, and local copies of it."""
+
+import os
+import time
+import uuid
+from collections.abc import Sequence
+from contextlib import suppress
+from io import BytesIO
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from django.conf import settings
+from django.core.files.base import File
+from django.core.files.storage import Storage, storages
+
+# A local copy in use now must not be removed to make room for another.
+_IN_USE = 600.0  # seconds since the last use
+
+
+class SegmentFileMissing(Exception):
+    """The manifest names a file that the storage does not hold."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            f"The segment file {name} is not in the storage."
+            " Rebuild it from the documents: manage.py rebuild_segments."
+        )
+
+
+class SegmentStore:
+    """Writes files once, under names that never come again, and reads them as local paths."""
+
+    def __init__(
+        self, storage: Storage | None = None, cache: Path | None = None, cache_bytes: int = 0
+    ) -> None:
+        """``cache`` and its bound ``cache_bytes`` matter for a storage that is not local."""
+        self._storage = storages["segments"] if storage is None else storage
+        self._cache = settings.SEGMENT_CACHE_DIR if cache is None else cache
+        self._cache_bytes = cache_bytes or settings.SEGMENT_CACHE_BYTES
+
+    def write(self, name: str, table: pa.Table) -> None:
+        """Store ``table`` as Parquet; when this returns, it outlives a loss of power."""
+        sink = BytesIO()
+        pq.write_table(table, sink, compression="zstd")
+        sink.seek(0)
+        stored = self._storage.save(name, File(sink))
+        if stored != name:
+            self._storage.delete(stored)
+            raise FileExistsError(f"The segment file {name} exists already.")
+        local = self._local(name)
+        if local is not None:
+            with local.open("rb") as file:
+                os.fsync(file.fileno())
+
+    def read(self, names: Sequence[str]) -> list[str]:
+        """Local paths of the named files, in order. Raises SegmentFileMissing."""
+        return [str(self._path(name)) for name in names]
+
+    def delete(self, name: str) -> None:
+        """Remove a file and its local copy; one that is gone already is no error."""
+        self._storage.delete(name)
+        (self._cache / name).unlink(missing_ok=True)
+
+    @property
+    def folders(self) -> list[Path]:
+        """The folders that ``read`` answers from."""
+        local = self._local("")
+        return [self._cache] if local is None else [local]
+
+    def _local(self, name: str) -> Path | None:
+        try:
+            return Path(self._storage.path(name))
+        except NotImplementedError:
+            return None
+
+    def _path(self, name: str) -> Path:
+        local = self._local(name)
+        if local is None:
+            return self._copy(name)
+        if not local.is_file():
+            raise SegmentFileMissing(name)
+        return local
+
+    def _copy(self, name: str) -> Path:
+        path = self._cache / name
+        if path.is_file():
+            os.utime(path)
+            return path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = path.with_name(f"{path.name}.{uuid.uuid4().hex}.part")
+        try:
+            with self._storage.open(name) as remote, partial.open("wb") as file:
+                for chunk in remote.chunks():
+                    file.write(chunk)
+        except FileNotFoundError as error:
+            partial.unlink(missing_ok=True)
+            raise SegmentFileMissing(name) from error
+        partial.replace(path)
+        self._make_room()
+        return path
+
+    def _make_room(self) -> None:
+        """Remove the copies that were used longest ago, until the rest fits the bound."""
+        copies = []
+        for path in self._cache.rglob("*.parquet"):
+            with suppress(FileNotFoundError):  # another process makes room too
+                status = path.stat()
+                copies.append((status.st_mtime, status.st_size, path))
+        total = sum(size for _, size, _ in copies)
+        for used_at, size, path in sorted(copies):
+            if total <= self._cache_bytes or time.time() - used_at < _IN_USE:
+                return
+            path.unlink(missing_ok=True)
+            total -= size

@@ -1,0 +1,41 @@
+"""What Celery runs for the cost pages."""
+
+from datetime import timedelta
+
+import structlog
+from celery import shared_task
+from django.conf import settings
+
+from finops.models import Dataset
+from finops.segments.builder import builder_for
+from finops.segments.documents import destination_of
+from finops.segments.manifest import sweep
+from finops.segments.store import SegmentStore
+from finops.segments.touched import FlowMarks, build_touched, rest, resting
+
+log = structlog.get_logger(__name__)
+
+# A run that goes on for longer leaves the rest to the next one, so that each data set has its turn.
+_BUDGET = timedelta(seconds=20)
+
+
+@shared_task
+def build_touched_segments() -> None:
+    """Rebuild the touched days of every data set; one that fails does not stop the others."""
+    for dataset in Dataset.objects.all():
+        if resting(dataset):
+            continue
+        try:
+            _build(dataset)
+        except Exception:
+            log.exception("segments.build_failed", dataset=dataset.name, flow=dataset.flow)
+            rest(dataset)
+    sweep(SegmentStore(), grace=settings.SEGMENT_GRACE)
+
+
+def _build(dataset: Dataset) -> None:
+    marks = FlowMarks(dataset.flow)
+    if not marks.read():
+        return
+    days = build_touched(marks, builder_for(dataset, destination_of(dataset)), budget=_BUDGET)
+    log.info("segments.built", dataset=dataset.name, days=days)
