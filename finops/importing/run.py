@@ -1,0 +1,91 @@
+"""A whole import: files in, a collection written, a summary out."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from finops.importing.defects import Rule
+from finops.importing.errors import NotFocusError
+from finops.importing.identity import Identities
+from finops.importing.loading import Collection, Loader
+from finops.importing.reading import FocusFile
+from finops.importing.rows import Normaliser
+from finops.importing.summary import ImportSummary
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far an import is, in bytes of its files on disk and in rows."""
+
+    bytes_read: int
+    bytes_total: int
+    rows: int
+
+
+OnProgress = Callable[[Progress], None]
+
+
+def import_files(
+    paths: Sequence[Path],
+    collection: Collection,
+    *,
+    keep_missing: bool = False,
+    on_progress: OnProgress = lambda _progress: None,
+) -> ImportSummary:
+    """Make the collection hold the files' rows, for each billing account and period in them.
+
+    Rows that are there stay untouched, new ones are inserted and, unless ``keep_missing``, those
+    of the same billing account and period that are in no file are deleted, last of all. Every
+    file's header is checked before anything is written. Raises a kind of ``ImportFailedError``;
+    an import that stopped half-way is repaired by running it again.
+    """
+    _check(paths)
+    total = sum(path.stat().st_size for path in paths)
+    summary = ImportSummary(files=[str(path) for path in paths])
+    identities, loader = Identities(), Loader(collection)
+    loader.prepare()
+    done = 0
+    for path in paths:
+        with FocusFile(path) as file:
+            for _ in _load(file, loader, identities, summary):
+                on_progress(Progress(done + file.position, total, summary.rows))
+            done += file.size
+    if not keep_missing:
+        summary.removed = loader.remove_missing()
+    on_progress(Progress(total, total, summary.rows))
+    return summary
+
+
+def _check(paths: Sequence[Path]) -> None:
+    """Refuse what can be seen to be wrong before the first write."""
+    seen = set()
+    for path in paths:
+        with FocusFile(path):  # reads and checks the header
+            pass
+        if path.resolve() in seen:
+            raise NotFocusError(
+                f"{path} is named twice, which would count its rows twice. Nothing was imported."
+            )
+        seen.add(path.resolve())
+
+
+def _load(
+    file: FocusFile, loader: Loader, identities: Identities, summary: ImportSummary
+) -> Iterator[None]:
+    """Load one file; yields after every batch."""
+    defects = summary.defects
+    defects.file = str(file.path)
+    normaliser = Normaliser(file.header, defects)
+    for batch in file.batches():
+        documents = normaliser.documents(batch)
+        for document in documents:
+            identities.assign(document)
+        written = loader.write(documents)
+        summary.rows += len(batch.cells)
+        summary.inserted += written.inserted
+        summary.unchanged += written.unchanged
+        summary.add(documents)
+        defects.add(Rule.NOT_UTF8, "", file.undecodable)
+        file.undecodable.clear()
+        yield
+    normaliser.finish()

@@ -1,0 +1,138 @@
+"""What an import did, for people and as JSON. Never the content of a row."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from decimal import Decimal
+from typing import Any
+
+from finops.importing.decimals import ExactSum
+from finops.importing.defects import Defects
+from finops.importing.rows import Document
+
+METRICS = ("BilledCost", "EffectiveCost", "ListCost", "ContractedCost")
+
+
+class MonthSum:
+    """The rows of one currency and billing month, added up."""
+
+    def __init__(self) -> None:
+        self.rows = 0
+        self._sums = {metric: ExactSum() for metric in METRICS}
+
+    def add(self, document: Document) -> None:
+        """Count one document; what it lacks adds nothing."""
+        self.rows += 1
+        for metric, total in self._sums.items():
+            cost = document.get(metric)
+            if cost is not None:
+                total.add(cost)
+
+    def totals(self) -> dict[str, Decimal]:
+        """The sum of each metric."""
+        return {metric: total.total() for metric, total in self._sums.items()}
+
+
+@dataclass
+class ImportSummary:
+    """The outcome of one import. Sums are by currency and first day of the billing month."""
+
+    files: list[str] = field(default_factory=list)
+    rows: int = 0  # in the files, those set aside included
+    inserted: int = 0
+    unchanged: int = 0
+    removed: int = 0
+    defects: Defects = field(default_factory=Defects)
+    sums: dict[tuple[str, date], MonthSum] = field(default_factory=dict)
+
+    def add(self, documents: Iterable[Document]) -> None:
+        """Add documents to the sums."""
+        for document in documents:
+            key = (
+                document["BillingCurrency"],
+                document["BillingPeriodStart"].date().replace(day=1),
+            )
+            month = self.sums.get(key)
+            if month is None:
+                month = self.sums[key] = MonthSum()
+            month.add(document)
+
+    def text(self) -> str:
+        """The summary for a terminal."""
+        aside = self.defects.rows_set_aside
+        counts = [("read", self.rows), ("inserted", self.inserted), ("unchanged", self.unchanged)]
+        counts += [("removed", self.removed), ("set aside", aside)]
+        parts = ["Rows: " + ", ".join(f"{count:,} {name}" for name, count in counts)]
+        if self.sums:
+            parts += ["", *self._sums_table()]
+        if self.defects.counts:
+            parts += ["", *self._defects_table()]
+        return "\n".join(parts)
+
+    def report(self) -> dict[str, Any]:
+        """The summary with all its details, fit for JSON; numbers of money are text."""
+        return {
+            "files": self.files,
+            "rows": {
+                "read": self.rows,
+                "inserted": self.inserted,
+                "unchanged": self.unchanged,
+                "removed": self.removed,
+                "set_aside": self.defects.rows_set_aside,
+            },
+            "sums": [
+                {"currency": currency, "billing_month": f"{month:%Y-%m}", "rows": part.rows}
+                | {metric: _plain(total) for metric, total in part.totals().items()}
+                for (currency, month), part in sorted(self.sums.items())
+            ],
+            "defects": [
+                {
+                    "rule": rule.name,
+                    "meaning": rule.value,
+                    "column": column or None,
+                    "rows": count.rows,
+                    "first": [{"file": file, "line": line} for file, line in count.lines],
+                }
+                for (rule, column), count in sorted(self.defects.counts.items())
+            ],
+            "set_aside": [
+                {
+                    "file": row.file,
+                    "line": row.line,
+                    "rule": row.rule.name,
+                    "columns": list(row.columns),
+                }
+                for row in self.defects.set_aside
+            ],
+        }
+
+    def _sums_table(self) -> list[str]:
+        rows = [["currency", "billed in", "rows", *METRICS]]
+        for (currency, month), part in sorted(self.sums.items()):
+            totals = [_plain(total) for total in part.totals().values()]
+            rows.append([currency, f"{month:%Y-%m}", f"{part.rows:,}", *totals])
+        return _table(rows, left=2)
+
+    def _defects_table(self) -> list[str]:
+        rows = [["defect", "column", "rows"]]
+        for (rule, column), count in sorted(self.defects.counts.items()):
+            rows.append([rule.value, column or "(the row)", f"{count.rows:,}"])
+        return _table(rows, left=2)
+
+
+def _plain(amount: Decimal) -> str:
+    text = f"{amount:f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def _table(rows: Sequence[Sequence[str]], *, left: int) -> list[str]:
+    """Lines with aligned columns, the first ``left`` of them flush left, a rule under the head."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = [
+        "  ".join(
+            cell.ljust(width) if i < left else cell.rjust(width)
+            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in rows
+    ]
+    return [lines[0], "  ".join("─" * width for width in widths), *lines[1:]]
