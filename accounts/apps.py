@@ -1,4 +1,5 @@
 from django.apps import AppConfig
+from django.contrib.admin.apps import AdminConfig
 
 
 class AccountsConfig(AppConfig):
@@ -7,3 +8,24 @@ class AccountsConfig(AppConfig):
     name = "accounts"
     verbose_name = "Access"
     default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        """Register the system checks."""
+        from accounts import checks  # noqa: F401 - importing registers
+
+
+class LevelAdminConfig(AdminConfig):
+    """Django's admin, with a site that is entered by level."""
+
+    default_site = "accounts.admin_site.LevelAdminSite"
+
+    def ready(self) -> None:
+        """Find every app's registrations, and leave Django's own groups out.
+
+        Levels come from Entra's groups; these would be a second, unseen way to rights.
+        """
+        super().ready()
+        from django.contrib import admin
+        from django.contrib.auth.models import Group
+
+        admin.site.unregister(Group)

@@ -2,7 +2,7 @@
 
 import logging.config
 import re
-from collections.abc import MutableMapping
+from collections.abc import Mapping, MutableMapping
 from typing import Any
 
 import structlog
@@ -23,12 +23,21 @@ def without_secrets(
 ) -> MutableMapping[str, Any]:
     """Replace values that are secrets by their name or by their look."""
     for key, value in event.items():
-        if isinstance(value, str):
-            if _SECRET_NAMES.search(key):
-                event[key] = REMOVED
-            else:
-                event[key] = _QUERY_SECRETS.sub(rf"\1{REMOVED}", _JWT.sub(REMOVED, value))
+        event[key] = _without_secrets(key, value)
     return event
+
+
+def _without_secrets(key: str, value: Any) -> Any:
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    if isinstance(value, Mapping):
+        return {str(name): _without_secrets(str(name), inner) for name, inner in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_without_secrets(key, inner) for inner in value]
+    if _SECRET_NAMES.search(key):
+        return REMOVED
+    # Of anything else the renderer would write the text too: a request's holds its whole query.
+    return _QUERY_SECRETS.sub(rf"\1{REMOVED}", _JWT.sub(REMOVED, str(value)))
 
 
 _SHARED: list[Processor] = [

@@ -107,7 +107,7 @@ INSTALLED_APPS = [
     "finops.apps.FinopsConfig",
     "accounts.apps.AccountsConfig",
     "replication.apps.ReplicationConfig",
-    "django.contrib.admin",
+    "accounts.apps.LevelAdminConfig",  # Django's admin, entered by level
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -173,7 +173,7 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 AUTH_USER_MODEL = "accounts.User"
 AUTHENTICATION_BACKENDS = [
     "accounts.oidc.EntraBackend",
-    "django.contrib.auth.backends.ModelBackend",  # the break-glass superuser
+    "accounts.breakglass.BreakGlassBackend",
 ]
 AUTH_PASSWORD_VALIDATORS = [
     {
@@ -192,7 +192,8 @@ TIME_ZONE = "UTC"
 USE_TZ = True
 
 STATIC_URL = "static/"
-STATIC_ROOT = BASE_DIR / "staticfiles"
+# Development serves each app's files where they are; WhiteNoise warns of a folder that is missing.
+STATIC_ROOT = None if DEVELOPMENT else BASE_DIR / "staticfiles"
 SEGMENT_STORAGE_DIR = Path(env.str("SEGMENT_STORAGE_DIR", default=str(VAR_DIR / "segments")))
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
@@ -217,6 +218,7 @@ SESSION_COOKIE_AGE = 8 * 3600
 SESSION_COOKIE_SAMESITE = "Lax"  # Strict would lose the session on the way back from Entra
 CSRF_COOKIE_NAME = "__Host-csrftoken" if _https else "csrftoken"
 CSRF_COOKIE_HTTPONLY = True
+CSRF_FAILURE_VIEW = "accounts.views.form_stale"
 CSRF_TRUSTED_ORIGINS = [SITE_URL] if SITE_URL else []
 SECURE_SSL_REDIRECT = _https and env.bool("SECURE_SSL_REDIRECT", default=True)
 SECURE_HSTS_SECONDS = 365 * 24 * 3600 if _https else 0

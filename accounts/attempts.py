@@ -1,0 +1,102 @@
+"""One attempt to sign in: begun here, answered by Entra, finished once and within ten minutes.
+
+State, nonce and verifier live in the session of the browser that began, so a callback that another
+browser, or another site, brings along finds nothing. Several tabs may try at the same time.
+"""
+
+import hashlib
+import time
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any, Final
+
+from django.conf import settings
+from django.db import IntegrityError, transaction
+from django.http import HttpRequest
+from django.utils import timezone
+from django.utils.crypto import get_random_string
+from django.views.decorators.debug import sensitive_variables
+from mozilla_django_oidc.utils import (
+    add_state_and_verifier_and_nonce_to_session,
+    generate_code_challenge,
+)
+
+from accounts.config import callback_url
+from accounts.models import UsedState
+from accounts.reasons import Reason, Refused
+from accounts.refusals import safe_path
+
+MAX_AGE: Final = 600.0  # seconds
+_STATES_KEY: Final = "oidc_states"  # the library's
+MAX_STATE: Final = 200  # characters
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """What an attempt must be finished with, and where it leads."""
+
+    nonce: str = field(repr=False)
+    code_verifier: str = field(repr=False)
+    next_path: str
+
+
+@sensitive_variables()
+def begin(request: HttpRequest, *, next_path: str, choose_account: bool) -> dict[str, str]:
+    """Note a new attempt in the session and return the authorisation request's parameters."""
+    state, nonce, verifier = get_random_string(43), get_random_string(43), get_random_string(64)
+    parameters = {
+        "response_type": "code",
+        "response_mode": "query",
+        "scope": "openid profile email",
+        "client_id": settings.ENTRA_CLIENT_ID,
+        "redirect_uri": callback_url(),
+        "state": state,
+        "nonce": nonce,
+        "code_challenge": generate_code_challenge(verifier, "S256"),
+        "code_challenge_method": "S256",
+    }
+    if choose_account:
+        parameters["prompt"] = "select_account"
+    add_state_and_verifier_and_nonce_to_session(request, state, parameters, verifier)
+    request.session[_STATES_KEY][state]["next"] = safe_path(next_path)
+    request.session.modified = True
+    return parameters
+
+
+@sensitive_variables()
+def finish(request: HttpRequest) -> Attempt:
+    """Consume the attempt that the callback's state names. Raises ``Refused``.
+
+    Nothing but that attempt is touched: an unsolicited callback signs nobody out.
+    """
+    state = request.GET.get("state", "")
+    entry = _take(request, state)
+    if not _is_first(state):
+        raise Refused(Reason.STATE_USED)
+    age = time.time() - entry["added_on"]
+    if not -60.0 <= age <= MAX_AGE:
+        raise Refused(Reason.STATE_EXPIRED)
+    return Attempt(entry["nonce"], entry["code_verifier"], safe_path(entry.get("next")))
+
+
+def _take(request: HttpRequest, state: str) -> dict[str, Any]:
+    states = request.session.get(_STATES_KEY)
+    if not isinstance(states, dict) or not 0 < len(state) <= MAX_STATE or state not in states:
+        raise Refused(Reason.STATE_UNKNOWN)
+    entry: dict[str, Any] = states.pop(state)
+    # Saved and read afresh, as what follows is slow: another tab may begin an attempt meanwhile.
+    request.session.modified = True
+    request.session.save()
+    request.session = type(request.session)(request.session.session_key)
+    return entry
+
+
+def _is_first(state: str) -> bool:
+    now = timezone.now()
+    UsedState.objects.filter(used_at__lt=now - timedelta(seconds=2 * MAX_AGE)).delete()
+    try:
+        with transaction.atomic():
+            UsedState.objects.create(digest=hashlib.sha256(state.encode()).hexdigest(), used_at=now)
+    except IntegrityError:
+        return False
+    return True

@@ -1,0 +1,79 @@
+"""The life of a session: begun at a sign-in, absolute in length, ended on request."""
+
+from datetime import timedelta
+from typing import Final
+from urllib.parse import urlencode
+
+from django.conf import settings
+from django.contrib import auth
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils import timezone
+
+from accounts import audit
+from accounts.claims import SESSION_CLAIMS_KEY, VerifiedClaims
+from accounts.discovery import endpoints
+from accounts.graph import graph_client
+from accounts.models import User
+from accounts.oidc import BACKEND
+from accounts.permissions import SIGNED_IN_KEY, PermissionService
+from accounts.reasons import Refused
+
+MAX_LENGTH: Final = timedelta(hours=8)
+BREAK_GLASS_LENGTH: Final = timedelta(hours=1)
+_LOGIN_HINT_KEY: Final = "login_hint"
+_SID_KEY: Final = "entra_sid"
+
+
+def begin(request: HttpRequest, user: User, claims: VerifiedClaims) -> None:
+    """Sign ``user`` in under a new session key, and derive and record the level.
+
+    Raises ``Refused``, and then nobody is signed in.
+    """
+    before = request.session.session_key
+    auth.login(request, user, backend=BACKEND)
+    if request.session.session_key == before:
+        # Django keeps the key when the same person signs in again.
+        request.session.cycle_key()
+    request.session[SESSION_CLAIMS_KEY] = claims.for_display().to_claims()
+    request.session[_LOGIN_HINT_KEY] = claims.login_hint
+    request.session[_SID_KEY] = claims.sid
+    limit(request, MAX_LENGTH)
+    service = PermissionService(graph=graph_client(), session=request.session)
+    try:
+        permission = service.current_permission(user)
+    except Refused:
+        auth.logout(request)
+        raise
+    audit.log_auth_event(user.email, permission.user_oid, permission.permission_level)
+
+
+def limit(request: HttpRequest, length: timedelta) -> None:
+    """Let the session end ``length`` from now at the latest, however busy it is."""
+    now = timezone.now()
+    policy = timedelta(seconds=settings.SESSION_COOKIE_AGE)
+    request.session[SIGNED_IN_KEY] = now.timestamp()
+    request.session.set_expiry(now + min(length, policy))
+
+
+def end(request: HttpRequest) -> str:
+    """Sign the person out and return where to go: to Entra's sign-out, if they came by it."""
+    user = request.user
+    signed_out = reverse("accounts:signed_out")
+    if not isinstance(user, User):
+        auth.logout(request)
+        return signed_out
+    hint = request.session.get(_LOGIN_HINT_KEY)
+    audit.log_logout(user.email or user.get_username(), str(user.oid or ""))
+    auth.logout(request)
+    if user.oid is None:
+        return signed_out
+    try:
+        address = endpoints().end_session
+    except Refused:
+        # Signed out here in any case; that Entra's own session goes on is said on the page.
+        return signed_out
+    query = {"post_logout_redirect_uri": f"{settings.SITE_URL}{signed_out}"}
+    if isinstance(hint, str) and hint:
+        query["logout_hint"] = hint
+    return f"{address}?{urlencode(query)}"

@@ -1,0 +1,13 @@
+from django.urls import path
+
+from accounts import views
+
+app_name = "accounts"
+
+urlpatterns = [
+    path("sign-in/", views.login, name="login"),
+    path("signed-out/", views.signed_out, name="signed_out"),
+    path("oidc/authenticate/", views.authenticate, name="authenticate"),
+    path("oidc/callback/", views.callback, name="callback"),
+    path("oidc/logout/", views.logout, name="logout"),
+]
