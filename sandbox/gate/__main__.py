@@ -12,7 +12,7 @@ import time
 from collections.abc import Sequence
 
 from sandbox.gate.policy import Policy
-from sandbox.gate.server import Address, AddressInUse, Gate
+from sandbox.gate.server import Address, CannotListen, Gate
 from sandbox.gate.tokens import JwksEndpoint, SigningKeys, TokenVerifier
 
 USAGE_ERROR = 2  # the exit code of everything that the command line can mend
@@ -26,7 +26,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         tls = _tls(options.ca_file)
         endpoint = JwksEndpoint(options.jwks_url, tls)
         return asyncio.run(_serve(options, endpoint))
-    except (AddressInUse, ValueError) as error:
+    except (CannotListen, ValueError) as error:
         print(f"gate: {error}", file=sys.stderr)
         return USAGE_ERROR
 

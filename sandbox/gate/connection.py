@@ -9,7 +9,6 @@ anew, in the gate's own words.
 """
 
 import asyncio
-import contextlib
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -200,13 +199,3 @@ class Connection:
         if request.command in _HELLO:
             document = azure.hello(document, request.command, limited=self.policy.restricted)
         return request.answer(document)
-
-
-async def close(writer: asyncio.StreamWriter, *, patience: float = 1.0) -> None:
-    """Close a connection after what was written has left, or after ``patience`` seconds."""
-    writer.close()
-    with contextlib.suppress(OSError):
-        try:
-            await asyncio.wait_for(writer.wait_closed(), patience)
-        except TimeoutError:
-            writer.transport.abort()

@@ -5,16 +5,13 @@ import http
 import json
 from collections.abc import Callable, Mapping
 
-from sandbox.gate.connection import close
+from sandbox.gate.listener import Serve
 
 _PATIENCE = 5.0  # seconds for a request line
-_LINE = 8 * 1024  # bytes
 
 
-async def start_control(
-    statistics: Callable[[], Mapping[str, int]], host: str, port: int
-) -> asyncio.Server:
-    """Answer ``GET /stats`` there until the returned server is closed."""
+def stats_server(statistics: Callable[[], Mapping[str, int]]) -> Serve:
+    """Return what a listener runs for each connection: one request, one answer."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -25,10 +22,8 @@ async def start_control(
         except (TimeoutError, ConnectionError, ValueError):
             # Slow, gone, or a line that never ends: nobody is left to be told.
             writer.transport.abort()
-        finally:
-            await close(writer)
 
-    return await asyncio.start_server(serve, host, port, limit=_LINE)
+    return serve
 
 
 async def _request_line(reader: asyncio.StreamReader) -> str:

@@ -2,10 +2,11 @@
 
 import asyncio
 import logging
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from sandbox.gate.connection import READ_SIZE, Connection, close
-from sandbox.gate.control import start_control
+from sandbox.gate.connection import READ_SIZE, Connection
+from sandbox.gate.control import stats_server
+from sandbox.gate.listener import Listener, close
 from sandbox.gate.policy import Policy
 from sandbox.gate.wire import WireError
 
@@ -25,8 +26,8 @@ class Address:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
-class AddressInUse(OSError):
-    """The gate cannot listen where it should."""
+class CannotListen(OSError):
+    """An address is taken, or not one of this machine's."""
 
 
 @dataclass
@@ -37,60 +38,50 @@ class Gate:
     upstream: Address
     policy: Policy
     control: Address | None = None
-    _servers: list[asyncio.Server] = field(default_factory=list)
-    _clients: set[asyncio.Task[None]] = field(default_factory=set)
     _upstream_is_down: bool = False
+
+    def __post_init__(self) -> None:
+        self._clients = Listener(self._count_and_serve)
+        self._control = Listener(stats_server(self.policy.statistics.as_dict))
 
     async def start(self) -> None:
         """Begin to listen; whether the upstream can be reached shows with the first client.
 
         Raises:
-            AddressInUse: one of the addresses is taken or does not exist here.
+            CannotListen: and listens nowhere then.
         """
-        try:
-            self._servers.append(
-                await asyncio.start_server(
-                    self._accept, self.listen.host, self.listen.port, limit=READ_SIZE
-                )
-            )
-            if self.control is not None:
-                self._servers.append(
-                    await start_control(
-                        self.policy.statistics.as_dict, self.control.host, self.control.port
-                    )
-                )
-        except OSError as error:
-            taken = self.control if self._servers else self.listen
-            await self.stop()
-            raise AddressInUse(f"cannot listen on {taken}: {error.strerror or error}") from error
+        await self._listen(self._clients, self.listen)
+        if self.control is not None:
+            await self._listen(self._control, self.control)
 
     @property
     def port(self) -> int:
         """The port that clients connect to, once started."""
-        return _port(self._servers[0])
+        return self._clients.port
 
     @property
     def control_port(self) -> int | None:
         """The port of ``/stats``, once started, if there is one."""
-        return _port(self._servers[1]) if self.control is not None else None
+        return self._control.port if self.control is not None else None
 
     async def stop(self) -> None:
         """Stop listening and close every connection."""
-        for server in self._servers:
-            server.close()
-        for client in self._clients:
-            client.cancel()
-        await asyncio.gather(*self._clients, return_exceptions=True)
-        self._servers.clear()
+        await asyncio.gather(self._clients.stop(), self._control.stop())
 
-    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        # A task of the gate's own: the one that a stream server makes for a coroutine reports
-        # its cancellation as an error.
-        client = asyncio.create_task(self._carry(reader, writer))
-        self._clients.add(client)
-        client.add_done_callback(self._clients.discard)
+    async def _listen(self, listener: Listener, address: Address) -> None:
+        try:
+            await listener.start(address.host, address.port, limit=READ_SIZE)
+        except OSError as error:
+            await self.stop()
+            # asyncio's text repeats the address before the reason.
+            reason = str(error.strerror or error).rpartition(": ")[2]
+            raise CannotListen(
+                f"cannot listen on {address}: {reason}. Stop what uses it, or choose another port."
+            ) from error
 
-    async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _count_and_serve(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
         statistics = self.policy.statistics
         statistics.connections += 1
         statistics.open_connections += 1
@@ -98,7 +89,6 @@ class Gate:
             await self._serve(reader, writer)
         finally:
             statistics.open_connections -= 1
-            await close(writer)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         # The client's bytes wait in the socket meanwhile: nothing is read before there is
@@ -138,8 +128,3 @@ class Gate:
                     }
                 },
             )
-
-
-def _port(server: asyncio.Server) -> int:
-    port: int = server.sockets[0].getsockname()[1]
-    return port

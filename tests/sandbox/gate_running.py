@@ -4,6 +4,7 @@ import asyncio
 import functools
 import json
 import socket
+import ssl
 import struct
 import threading
 import time
@@ -41,7 +42,7 @@ def private_key(number: int) -> rsa.RSAPrivateKey:
 class TokenIssuer:
     """Mints tokens in Entra's shape and publishes the keys, over HTTP on loopback."""
 
-    def __init__(self) -> None:
+    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
         self.key, self.key_id = private_key(0), uuid.uuid4().hex
         self.keys_reads = 0
         issuer = self
@@ -59,12 +60,15 @@ class TokenIssuer:
                 """Say nothing: tests read the output."""
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Keys)
+        self._scheme = "https" if tls else "http"
+        if tls:
+            self._server.socket = tls.wrap_socket(self._server.socket, server_side=True)
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,))
         self._thread.start()
 
     @property
     def keys_url(self) -> str:
-        return f"http://127.0.0.1:{self._server.server_port}/discovery/v2.0/keys"
+        return f"{self._scheme}://127.0.0.1:{self._server.server_port}/discovery/v2.0/keys"
 
     def key_set(self) -> Document:
         key = jwt.algorithms.RSAAlgorithm.to_jwk(self.key.public_key(), as_dict=True)
@@ -213,7 +217,7 @@ class RawClient:
     """Speaks the wire protocol by hand, so that it can also speak it wrongly."""
 
     def __init__(self, port: int) -> None:
-        self._socket = socket.create_connection(("127.0.0.1", port), timeout=10)
+        self.socket = socket.create_connection(("127.0.0.1", port), timeout=10)
 
     def __enter__(self) -> Self:
         return self
@@ -224,10 +228,10 @@ class RawClient:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._socket.close()
+        self.socket.close()
 
     def send(self, frame: bytes) -> None:
-        self._socket.sendall(frame)
+        self.socket.sendall(frame)
 
     def receive(self) -> Document | None:
         """The next answer's document; None when the other side has closed."""
@@ -243,7 +247,7 @@ class RawClient:
         data = b""
         while len(data) < size:
             try:
-                piece = self._socket.recv(size - len(data))
+                piece = self.socket.recv(size - len(data))
             except ConnectionResetError:
                 piece = b""
             if not piece:
