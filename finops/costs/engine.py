@@ -51,6 +51,9 @@ class Engine:
                 f"The query needs more memory than DUCKDB_MEMORY_LIMIT"
                 f" ({settings.DUCKDB_MEMORY_LIMIT}) allows. Ask for fewer groups."
             ) from error
+        except duckdb.Error as error:
+            # DuckDB's own words may quote cost data: they stay with the cause.
+            raise CostQueryFailed(f"DuckDB refused the query: {type(error).__name__}.") from error
         finally:
             watch.cancel()
             watch.join()  # or a late interrupt would hit this thread's next query
@@ -68,6 +71,7 @@ class Engine:
 
 def _connect(store: SegmentStore) -> duckdb.DuckDBPyConnection:
     spill = settings.SEGMENT_CACHE_DIR / "spill" / str(os.getpid())
+    spill.parent.mkdir(parents=True, exist_ok=True)
     connection = duckdb.connect(
         ":memory:",
         config={
