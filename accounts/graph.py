@@ -194,9 +194,24 @@ class GraphAPIClient:
                     client_credential=self._client_secret,
                     authority=self._authority,
                     instance_discovery=False,
-                    http_client=Transport(),
+                    http_client=_ForMsal(),
                 )
             return self._application
+
+
+class _ForMsal:
+    """The HTTP client that MSAL keeps: it asks for a token once an hour, so no connection stays."""
+
+    def get(self, url: str, **options: Any) -> Answer:
+        with Transport() as http:
+            return http.get(url, **options)
+
+    def post(self, url: str, **options: Any) -> Answer:
+        with Transport() as http:
+            return http.post(url, **options)
+
+    def close(self) -> None:
+        """Nothing is open."""
 
 
 _RETRIES = BudgetRetry(

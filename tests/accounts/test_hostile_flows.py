@@ -1,0 +1,231 @@
+"""Attacks on the way: callbacks, states, codes and forms that must sign nobody in or out."""
+
+import time
+
+import pytest
+import requests
+from django.test import Client
+from hypothesis import HealthCheck, given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+from pytest_django import Settings
+
+from accounts import attempts
+from accounts.models import UsedState, User
+from sandbox.entra.client import pick_person
+from sandbox.entra.faults import Endpoints, FaultKind
+from tests.accounts.journey import CALLBACK, Journey, query_of, refusals
+from tests.sandbox.entra_fixtures import Entra
+
+pytestmark = pytest.mark.django_db
+
+
+def test_a_password_form_with_a_code_does_not_sign_in_with_entra(
+    journey: Journey, client: Client, settings: Settings
+) -> None:
+    settings.BREAK_GLASS_SIGN_IN = True
+    victim = User.objects.create_superuser("root", "", "correct horse battery")
+    code = journey.pick("ada")["code"]
+
+    client.post(
+        f"/admin/login/?code={code}&state=x&next=/admin/",
+        {"username": "root", "password": "correct horse battery"},
+    )
+
+    assert client.session["_auth_user_id"] == str(victim.pk)
+    assert User.objects.count() == 1
+
+
+@pytest.mark.parametrize("query", ["?error=access_denied", "?code=x&state=y", "?state=y", ""])
+def test_an_unsolicited_callback_signs_nobody_out(
+    journey: Journey, client: Client, query: str
+) -> None:
+    journey.sign_in("ada")
+
+    response = client.get(CALLBACK + query)
+
+    assert response.status_code == 400
+    assert b"state_unknown" in response.content
+    assert journey.is_signed_in
+
+
+def test_an_answer_of_another_browser_is_refused(journey: Journey) -> None:
+    answer = journey.pick("ada")
+
+    victim = Journey(Client(), journey.elsewhere)
+
+    assert victim.call_back(**answer).status_code == 400
+    assert refusals() == ["state_unknown"]
+    assert not victim.is_signed_in
+
+
+def test_an_answer_counts_once(journey: Journey, client: Client) -> None:
+    answer = journey.pick("ada")
+    journey.call_back(**answer)
+    client.logout()
+
+    assert journey.call_back(**answer).status_code == 400
+    assert not journey.is_signed_in
+
+
+def test_a_state_brought_back_with_an_old_session_counts_once(
+    journey: Journey, client: Client
+) -> None:
+    answer = journey.pick("ada")
+    old_session = dict(client.session)
+    journey.call_back(**answer)
+    client.logout()
+    restored = client.session
+    restored.update(old_session)
+    restored.save()
+
+    assert b"state_used" in journey.call_back(**answer).content
+    assert not journey.is_signed_in
+
+
+def test_an_attempt_is_good_for_ten_minutes(journey: Journey, client: Client) -> None:
+    answer = journey.pick("ada")
+    session = client.session
+    session["oidc_states"][answer["state"]]["added_on"] = time.time() - attempts.MAX_AGE - 1
+    session.save()
+
+    response = journey.call_back(**answer)
+
+    assert response.status_code == 400
+    assert refusals() == ["state_expired"]
+
+
+def test_used_states_are_forgotten_in_time(journey: Journey) -> None:
+    journey.sign_in("ada")
+    UsedState.objects.update(used_at="2020-01-01T00:00:00Z")
+    journey.sign_in("ben")
+
+    assert UsedState.objects.count() == 1
+
+
+def test_a_code_for_another_verifier_is_refused(journey: Journey) -> None:
+    stolen = journey.pick("ada")["code"]
+    mine = query_of(journey.start())["state"]
+
+    response = journey.call_back(code=stolen, state=mine)
+
+    assert response.status_code == 400
+    assert refusals() == ["code_refused"]
+    assert not journey.is_signed_in
+
+
+def test_a_state_without_a_code_is_refused(journey: Journey) -> None:
+    assert journey.call_back(state=query_of(journey.start())["state"]).status_code == 400
+    assert refusals() == ["code_missing"]
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "reason"),
+    [
+        ("access_denied", 403, "entra_declined"),
+        ("consent_required", 403, "entra_consent"),
+        ("login_required", 403, "entra_interaction"),
+        ("temporarily_unavailable", 503, "entra_busy"),
+        ("<script>alert(1)</script>", 400, "entra_error"),
+    ],
+)
+def test_errors_of_entra_have_pages_of_their_own(
+    journey: Journey, error: str, status: int, reason: str
+) -> None:
+    state = query_of(journey.start())["state"]
+
+    response = journey.call_back(
+        state=state, error=error, error_description="<b>AADSTS50105</b> for ada@nordwind"
+    )
+
+    assert response.status_code == status
+    assert refusals() == [reason]
+    assert b"AADSTS50105" not in response.content
+    assert b"<script>" not in response.content
+
+
+@pytest.mark.parametrize("endpoint", [Endpoints.TOKEN, Endpoints.KEYS])
+@pytest.mark.parametrize("kind", [FaultKind.STATUS, FaultKind.MALFORMED, FaultKind.DROPPED])
+def test_an_entra_that_fails_is_a_page(
+    journey: Journey, entra: Entra, endpoint: Endpoints, kind: FaultKind
+) -> None:
+    answer = journey.pick("ada")
+    entra.control.fail(endpoint, kind, times=None)
+
+    response = journey.call_back(**answer)
+
+    assert response.status_code in {403, 503}
+    assert len(refusals()) == 1
+    assert not User.objects.exists()
+
+
+def test_a_slow_entra_is_given_up_in_time(
+    journey: Journey, entra: Entra, settings: Settings
+) -> None:
+    settings.ENTRA_TIMEOUT = 0.3
+    answer = journey.pick("ada")
+    entra.control.fail(Endpoints.TOKEN, FaultKind.SLOW, seconds=2.0)
+
+    started = time.monotonic()
+    response = journey.call_back(**answer)
+
+    assert response.status_code == 503
+    assert time.monotonic() - started < 1.5
+    assert refusals() == ["entra_unreachable"]
+
+
+def test_a_wrong_secret_is_for_the_administrator(journey: Journey, settings: Settings) -> None:
+    answer = journey.pick("ada")
+    settings.ENTRA_CLIENT_SECRET = "wrong"
+
+    assert journey.call_back(**answer).status_code == 503
+    assert refusals() == ["client_refused"]
+
+
+def test_a_missing_setting_is_a_page(journey: Journey, settings: Settings) -> None:
+    answer = journey.pick("ada")
+    settings.ENTRA_CLIENT_SECRET = ""
+
+    assert journey.call_back(**answer).status_code == 503
+    assert refusals() == ["configuration"]
+
+
+def test_a_deactivated_person_cannot_come_back(journey: Journey, client: Client) -> None:
+    journey.sign_in("ada")
+    User.objects.update(is_active=False)
+
+    assert client.get("/admin/").status_code == 302
+    assert journey.sign_in("ada").status_code == 403
+    assert refusals() == ["account_inactive"]
+
+
+def test_a_code_of_anothers_sign_in_does_not_replace_the_person(journey: Journey) -> None:
+    """Somebody who is signed in follows an attacker's link with the attacker's code."""
+    journey.sign_in("cleo")
+    with requests.Session() as elsewhere:
+        attacker = Journey(Client(), elsewhere)
+        code = query_of(pick_person(elsewhere, attacker.start(), "ada"))["code"]
+
+    journey.call_back(code=code, state=query_of(journey.start())["state"])
+
+    assert User.objects.get().display_name == "Cleo Marchetti"
+    assert journey.is_signed_in
+
+
+@hypothesis_settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    query=st.dictionaries(
+        st.sampled_from(["code", "state", "error", "error_description", "session_state"]),
+        st.text(max_size=300),
+        max_size=4,
+    )
+)
+def test_no_callback_is_a_server_error(client: Client, query: dict[str, str]) -> None:
+    response = client.get(CALLBACK, query)
+
+    assert response.status_code == 400
+    assert "_auth_user_id" not in client.session
+
+
+def test_only_get_comes_back(client: Client) -> None:
+    assert client.post(CALLBACK, {"code": "x"}).status_code == 405
