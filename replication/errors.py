@@ -7,6 +7,7 @@ ReplicationError
 ├── MissingPermission      signed in, but not allowed to do what the flow needs
 ├── HistoryLost            the source no longer has the events after the saved position
 ├── PoisonEvent            the destination refuses one document for good
+├── Interrupted            the slice is over, nothing is wrong
 ├── LeaseLost              another worker owns the stream, or the lease could not be renewed
 └── Fenced                 another worker has raised the position's epoch: leave at once
 """
@@ -66,6 +67,10 @@ class PoisonEvent(ReplicationError):
         self.code = code
 
 
+class Interrupted(ReplicationError):
+    """The slice of time is over, or the worker stops: leave what is not committed."""
+
+
 class LeaseLost(ReplicationError):
     """This worker's lease has ended."""
 
@@ -82,7 +87,7 @@ class FailureKind(StrEnum):
     POISON = "poison"  # one document: set it aside or stop
     HISTORY_LOST = "history lost"  # snapshot again or stop, by the flow's policy
     CONFIGURATION = "configuration"  # stop until somebody changes something
-    OWNERSHIP = "ownership"  # another worker has the stream: leave without a trace
+    OWNERSHIP = "ownership"  # the stream is no longer this worker's: leave without a trace
     UNKNOWN = "unknown"  # stop: never skip what is not understood
 
 
@@ -97,12 +102,12 @@ _TRANSIENT_LABELS = (
 # FailedToSatisfyReadPreference, ReadConcernMajorityNotAvailableYet, PrimarySteppedDown,
 # NetworkInterfaceExceededTimeLimit, TransactionTooOld, RetryChangeStream, CursorKilled,
 # TransactionAborted, SnapshotUnavailable, NoSuchTransaction, ExceededTimeLimit,
-# SnapshotTooOld, SocketException, NotWritablePrimary, InterruptedAtShutdown,
+# SnapshotTooOld, SocketException, NotWritablePrimary, InterruptedAtShutdown, Interrupted,
 # InterruptedDueToReplStateChange, NotPrimaryNoSecondaryOk, NotPrimaryOrSecondary, StaleConfig,
 # and Cosmos DB's "too many requests".
 _TRANSIENT_CODES = frozenset(
     {6, 7, 24, 43, 46, 50, 64, 89, 91, 112, 133, 134, 189, 202, 225, 234, 237, 239, 244, 246, 251}
-    | {262, 9001, 10107, 11600, 11602, 13388, 13435, 13436, 16500}
+    | {262, 9001, 10107, 11600, 11601, 11602, 13388, 13435, 13436, 16500}
 )
 # Unauthorized, AuthenticationFailed, ReauthenticationRequired.
 _AUTHENTICATION_CODES = frozenset({13, 18, 391})
@@ -120,6 +125,7 @@ _BY_TYPE: tuple[tuple[type[Exception], FailureKind], ...] = (
     (TokenUnavailable, FailureKind.TRANSIENT),
     (HistoryLost, FailureKind.HISTORY_LOST),
     (PoisonEvent, FailureKind.POISON),
+    (Interrupted, FailureKind.OWNERSHIP),
     (LeaseLost, FailureKind.OWNERSHIP),
     (Fenced, FailureKind.OWNERSHIP),
     (MissingPermission, FailureKind.CONFIGURATION),

@@ -38,6 +38,7 @@ class Grant:
 
     key: str
     number: int
+    session: Binary  # of this owner
     predecessors: tuple[Binary, ...]  # ids of their server sessions
 
 
@@ -102,7 +103,7 @@ class Leases:
         if taken is None:
             return None
         others = tuple(other for other in taken["sessions"] if bytes(other) != bytes(session))
-        return Grant(key, taken["number"], others)
+        return Grant(key, taken["number"], session, others)
 
     def renew(self, grant: Grant, notes: Mapping[str, Any]) -> bool:
         """Extend the lease and store what its owner reports. False: it has a new owner."""
@@ -113,9 +114,14 @@ class Leases:
         return result.matched_count == 1
 
     def release(self, grant: Grant) -> None:
-        """End the lease now, so that a successor need not wait for it to expire."""
+        """End the lease now, so that a successor need not wait for it to expire.
+
+        An owner that leaves in order has nothing open, and the driver will use its session for
+        something else: no successor may end it.
+        """
         self._leases.update_one(
-            {"_id": grant.key, "number": grant.number}, {"$set": {"expires": _LONG_AGO}}
+            {"_id": grant.key, "number": grant.number},
+            {"$set": {"expires": _LONG_AGO}, "$pull": {"sessions": grant.session}},
         )
 
     def states(self, keys: Iterable[str]) -> dict[str, LeaseState]:

@@ -6,7 +6,7 @@ commit, and a batch whose commit was answered by silence can be run again.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -62,6 +62,10 @@ class Position:
         known = {name: document[name] for name in cls.__dataclass_fields__ if name in document}
         known["phase"] = Phase(document.get("phase", Phase.NEW))
         return cls(key=document["_id"], **known)
+
+    def moved(self, fields: Mapping[str, Any]) -> "Position":
+        """Return the position after a commit that set ``fields``."""
+        return replace(self, batch=self.batch + 1, **fields)
 
 
 def control_database(client: Client) -> Database[dict[str, Any]]:

@@ -1,0 +1,193 @@
+"""The destination's side of a stream: batches and snapshot chunks become one transaction each."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import bson
+from bson.raw_bson import RawBSONDocument
+from pymongo.client_session import ClientSession
+from pymongo.errors import CollectionInvalid, OperationFailure
+
+from replication.changes import Batch
+from replication.config import AuthMethod, MongoConfig
+from replication.marks import Marks, TouchedPartitions
+from replication.mongo import Client
+from replication.parts import Part, Parts
+from replication.position import Position, control_database
+from replication.spec import StreamSpec
+from replication.streams import RAW, raw_collection
+from replication.transactions import FencedTransactions, sliced
+
+# SecantusDB's time for {$in: …} grows with the square of its length.
+IDS_PER_QUERY = 100
+
+
+@dataclass(frozen=True)
+class WaterFlowsConfig:
+    """A destination collection and how to sign in to its cluster."""
+
+    mongo_uri: str
+    mongo_database_name: str
+    mongo_collection_name: str
+    mongo_auth_method: str = AuthMethod.CONNECTION_STRING
+    mongo_tenant_id: str = ""
+    mongo_client_id: str = ""
+    mongo_scopes: tuple[str, ...] = ()
+
+    def mongo_config(self) -> MongoConfig:
+        """Return the same as every other part of this app takes it."""
+        return MongoConfig(
+            connection_uri=self.mongo_uri,
+            database=self.mongo_database_name,
+            collection=self.mongo_collection_name,
+            auth_method=self.mongo_auth_method,
+            tenant_id=self.mongo_tenant_id,
+            client_id=self.mongo_client_id,
+            scopes=self.mongo_scopes,
+        )
+
+
+class MongoEndpoint:
+    """Writes one stream's copy. Every commit moves the position and appends marks with it."""
+
+    def __init__(self, client: Client, spec: StreamSpec, transactions: FencedTransactions) -> None:
+        self._client = client
+        self._spec = spec
+        self._copy = raw_collection(client, spec.destination)
+        self._marks = Marks(control_database(client))
+        self._transactions = transactions
+        self.parts = Parts(control_database(client), spec.key)
+
+    @property
+    def position(self) -> Position:
+        """The last committed position."""
+        return self._transactions.position
+
+    def save(self, fields: Mapping[str, Any]) -> None:
+        """Move the position without a write."""
+        self._transactions.save(fields)
+
+    def prepare(self) -> None:
+        """Create the collections, which not every server does inside a transaction."""
+        self._marks.ensure_index()
+        database = self._client[self._spec.destination.database]
+        try:
+            database.create_collection(self._spec.destination.collection)
+        except (CollectionInvalid, OperationFailure) as error:
+            if not isinstance(error, CollectionInvalid) and error.code != 48:  # NamespaceExists
+                raise
+
+    def apply(self, batch: Batch, fields: Mapping[str, Any]) -> None:
+        """Commit a batch of changes with the position's new ``fields``."""
+
+        def work(session: ClientSession) -> None:
+            touched = self._touched_by(batch.writes, session)
+            self._write(batch.writes, session)
+            self._marks.append(touched, flow_id=str(self._spec.flow_id), session=session)
+
+        self._transactions.run(work, fields)
+
+    def copy(
+        self, documents: Sequence[RawBSONDocument], part: Part, fields: Mapping[str, Any]
+    ) -> None:
+        """Commit documents of a snapshot: what is missing or different here is written.
+
+        ``part`` is how far its part has come with them.
+        """
+
+        def work(session: ClientSession) -> None:
+            ids = [document["_id"] for document in documents]
+            present = {bytes(found.raw): found for found in self._find(ids, session)}
+            wanted = {bytes(document.raw): document for document in documents}
+            touched = TouchedPartitions(self._spec.partition_fields)
+            for raw, document in (*wanted.items(), *present.items()):
+                if raw not in present or raw not in wanted:
+                    touched.add(document)
+            if present:
+                self._write(
+                    {_key(item): raw for raw, item in wanted.items() if raw not in present},
+                    session,
+                )
+            else:
+                self._insert(documents, session)
+            self._marks.append(touched, flow_id=str(self._spec.flow_id), session=session)
+            self.parts.save(part, session=session)
+
+        self._transactions.run(work, fields)
+
+    def remove(self, keys: Sequence[RawBSONDocument], fields: Mapping[str, Any]) -> None:
+        """Commit the removal of documents, given as documents of their ``_id`` alone."""
+        writes: dict[bytes, bytes | None] = {bytes(key.raw): None for key in keys}
+
+        def work(session: ClientSession) -> None:
+            touched = self._touched_by(writes, session)
+            self._write(writes, session)
+            self._marks.append(touched, flow_id=str(self._spec.flow_id), session=session)
+
+        self._transactions.run(work, fields)
+
+    def keys(self) -> Iterator[RawBSONDocument]:
+        """Yield a document of the ``_id`` alone for every document of the copy, in no order."""
+        with self._copy.find({}, {"_id": 1}) as cursor:
+            yield from cursor
+
+    def _touched_by(
+        self, writes: Mapping[bytes, bytes | None], session: ClientSession
+    ) -> TouchedPartitions:
+        """Return the partitions of the documents as they are now and as they will be."""
+        fields = self._spec.partition_fields
+        touched = TouchedPartitions(fields)
+        if fields:
+            for document in writes.values():
+                if document is not None:
+                    touched.add(RawBSONDocument(document, RAW))
+            ids = [RawBSONDocument(key, RAW)["_id"] for key in writes]
+            for found in self._find(ids, session, dict.fromkeys(fields, 1)):
+                touched.add(found)
+        return touched
+
+    def _find(
+        self, ids: Sequence[Any], session: ClientSession, projection: dict[str, Any] | None = None
+    ) -> Iterator[RawBSONDocument]:
+        for start in range(0, len(ids), IDS_PER_QUERY):
+            chosen = {"_id": {"$in": list(ids[start : start + IDS_PER_QUERY])}}
+            yield from self._copy.find(chosen, projection, session=session)
+
+    def _write(self, writes: Mapping[bytes, bytes | None], session: ClientSession) -> None:
+        """Send deletes first: a unique value may move from a deleted document to another one."""
+        deletes = (
+            (len(key), {"q": RawBSONDocument(key), "limit": 1})
+            for key, document in writes.items()
+            if document is None
+        )
+        updates = (
+            (
+                len(key) + len(document),
+                {"q": RawBSONDocument(key), "u": RawBSONDocument(document), "upsert": True},
+            )
+            for key, document in writes.items()
+            if document is not None
+        )
+        for statement in sliced(deletes):
+            self._command({"delete": self._copy.name, "deletes": statement}, session)
+        for statement in sliced(updates):
+            self._command({"update": self._copy.name, "updates": statement}, session)
+
+    def _insert(self, documents: Sequence[RawBSONDocument], session: ClientSession) -> None:
+        for statement in sliced((len(document.raw), document) for document in documents):
+            self._command({"insert": self._copy.name, "documents": statement}, session)
+
+    def _command(self, command: dict[str, Any], session: ClientSession) -> None:
+        reply = self._copy.database.command(
+            {**command, "ordered": False}, session=session, codec_options=RAW
+        )
+        failed = reply.get("writeErrors")
+        if failed:
+            # The driver does not raise for these, and a commit would end in 251 for ever. The
+            # message may quote the document: only the code is kept.
+            raise OperationFailure("a write was refused", bson.decode(failed[0].raw)["code"])
+
+
+def _key(document: RawBSONDocument) -> bytes:
+    return bson.encode({"_id": document["_id"]})

@@ -1,0 +1,51 @@
+"""When to go on, when to wait, and when to leave."""
+
+import random
+import time
+from collections.abc import Callable
+
+import structlog
+
+from replication.errors import Interrupted, LeaseLost, describe
+from replication.lease import LeaseKeeper
+
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 3.0  # seconds between attempts
+_LOOK_AROUND = 0.1  # seconds between looks at the stop while waiting
+
+
+class Patience:
+    """Knows whether a slice is still wanted and its lease held, and waits between attempts."""
+
+    def __init__(
+        self, keeper: LeaseKeeper, wanted: Callable[[], bool], *, log: structlog.stdlib.BoundLogger
+    ) -> None:
+        self._keeper = keeper
+        self._wanted = wanted
+        self._log = log
+
+    def check(self) -> None:
+        """Return if the work should go on.
+
+        Raises:
+            LeaseLost: the stream may have another owner.
+            Interrupted: the slice is over.
+        """
+        if self._keeper.lost:
+            raise LeaseLost("The lease could not be renewed, or another worker has it.")
+        if not self._wanted():
+            raise Interrupted("The slice is over.")
+
+    def pause(self, attempt: int, error: BaseException) -> None:
+        """Wait after the failed attempt number ``attempt`` (from 1), longer each time.
+
+        Whoever looks at the flow meanwhile sees the error. Raises as ``check`` does.
+        """
+        reason = describe(error)
+        self._log.warning("attempt_failed", attempt=attempt, error=reason)
+        self._keeper.report(error=reason, caught_up_at=None)
+        ceiling = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2 ** min(attempt - 1, 10))
+        until = time.monotonic() + random.uniform(ceiling / 2, ceiling)  # noqa: S311 - jitter
+        while (left := until - time.monotonic()) > 0:
+            self.check()
+            time.sleep(min(left, _LOOK_AROUND))
+        self.check()

@@ -1,0 +1,140 @@
+"""Transactions on the destination that end with the position: all of a batch is there, or none."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from bson import Binary
+from pymongo import ReadPreference, WriteConcern
+from pymongo.client_session import ClientSession
+from pymongo.errors import OperationFailure, PyMongoError
+from pymongo.read_concern import ReadConcern
+
+from replication.errors import FailureKind, PoisonEvent, describe, sort_failure
+from replication.mongo import Client
+from replication.position import MongoTracker, Position
+
+# A statement that runs when its session is killed is waited for: keep each one short.
+WRITES_PER_STATEMENT = 1_000
+# The command around the documents has to fit into 16 MB with them.
+BYTES_PER_STATEMENT = 14 * 1024 * 1024
+_COMMIT_MILLISECONDS = 10_000
+_WRITE_CONFLICT = 112
+# CommandNotFound and Unauthorized: where a server does not let us end sessions, it ends their
+# transactions itself after a while.
+_CANNOT_KILL = frozenset({13, 59})
+
+Pause = Callable[[int, BaseException], None]
+
+
+class FencedTransactions:
+    """Commits work together with the position, exactly once, for one owner of a stream.
+
+    ``position`` is always the last committed one. ``pause(attempt, error)`` is called between two
+    attempts; it waits, or raises when there should be none.
+    """
+
+    def __init__(
+        self,
+        session: ClientSession,
+        tracker: MongoTracker,
+        position: Position,
+        *,
+        predecessors: Sequence[Binary] = (),
+        pause: Pause,
+    ) -> None:
+        self._session = session
+        self._tracker = tracker
+        self._predecessors = predecessors
+        self._pause = pause
+        self.position = position
+
+    def run(self, work: Callable[[ClientSession], None], fields: Mapping[str, Any]) -> None:
+        """Do ``work`` and set ``fields`` of the position in one transaction.
+
+        ``work`` may be called several times, and only the last one's writes count.
+
+        Raises:
+            Fenced: another owner has taken the stream over; nothing was committed.
+            PoisonEvent: the destination refuses a document; nothing was committed.
+            PyMongoError: a failure that is not transient; nothing was committed.
+        """
+        attempt = 0
+        while True:
+            try:
+                self.position = self._once(work, fields)
+                return
+            except PyMongoError as error:
+                if self._session.in_transaction:
+                    self._session.abort_transaction()
+                self._raise_unless_transient(error)
+                if getattr(error, "code", None) == _WRITE_CONFLICT:
+                    # A statement of a dead owner can open its transaction after the first kill.
+                    end_sessions(self._session.client, self._predecessors)
+                attempt += 1
+                self._pause(attempt, error)
+
+    def save(self, fields: Mapping[str, Any]) -> None:
+        """Set ``fields`` of the position without any other write.
+
+        Raises:
+            Fenced: another owner has taken the stream over.
+            PyMongoError: nothing is known of the outcome; the next call finds out.
+        """
+        if self._tracker.advance(self.position, fields):
+            self.position = self.position.moved(fields)
+        else:
+            self.position = self._tracker.after_refusal(self.position)
+
+    def _once(self, work: Callable[[ClientSession], None], fields: Mapping[str, Any]) -> Position:
+        self._session.start_transaction(
+            read_concern=ReadConcern("snapshot"),
+            write_concern=WriteConcern("majority"),
+            read_preference=ReadPreference.PRIMARY,
+            max_commit_time_ms=_COMMIT_MILLISECONDS,
+        )
+        work(self._session)
+        if not self._tracker.advance(self.position, fields, session=self._session):
+            self._session.abort_transaction()
+            return self._tracker.after_refusal(self.position)
+        self._session.commit_transaction()
+        return self.position.moved(fields)
+
+    def _raise_unless_transient(self, error: PyMongoError) -> None:
+        kind = sort_failure(error)
+        if kind is FailureKind.POISON:
+            code = error.code if isinstance(error, OperationFailure) else None
+            raise PoisonEvent(
+                f"The destination refuses a document of this batch: {describe(error)}.", code or 0
+            ) from None
+        if kind is not FailureKind.TRANSIENT:
+            raise error
+
+
+def end_sessions(client: Client, sessions: Iterable[Binary]) -> None:
+    """End these server sessions, so that transactions that their dead owners left open are undone.
+
+    Raises:
+        PyMongoError: the server could not be asked.
+    """
+    ids = [{"id": session} for session in sessions]
+    if not ids:
+        return
+    try:
+        client.admin.command({"killSessions": ids})
+    except OperationFailure as error:
+        if error.code not in _CANNOT_KILL:
+            raise
+
+
+def sliced(items: Iterable[tuple[int, Any]]) -> Iterator[list[Any]]:
+    """Cut (size in bytes, item) pairs into lists that fit into one statement each."""
+    chosen: list[Any] = []
+    size = 0
+    for length, item in items:
+        if chosen and (len(chosen) >= WRITES_PER_STATEMENT or size + length > BYTES_PER_STATEMENT):
+            yield chosen
+            chosen, size = [], 0
+        chosen.append(item)
+        size += length
+    if chosen:
+        yield chosen
