@@ -15,8 +15,8 @@ VALUES = st.decimals(min_value=-(10**12), max_value=10**12, places=12)
 def test_an_axis_holds_its_values_and_zero(one: Decimal, other: Decimal) -> None:
     lowest, highest = min(one, other), max(one, other)
     axis = nice_axis(lowest, highest)
-    assert axis.low <= min(lowest, 0)
-    assert axis.high >= max(highest, 0)
+    assert axis.low <= min(lowest, Decimal(0))
+    assert axis.high >= max(highest, Decimal(0))
     assert 0 in axis.ticks
     assert (axis.ticks[0], axis.ticks[-1]) == (axis.low, axis.high)
     assert 2 <= len(axis.ticks) <= 8

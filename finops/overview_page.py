@@ -1,0 +1,263 @@
+"""The overview as its template shows it: every amount, label and drawing, ready to be placed."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+
+from django.utils.safestring import SafeString
+
+from finops.charts.axis import Axis
+from finops.charts.columns import Column, has_negatives, stacked_columns
+from finops.charts.sparkline import sparkline
+from finops.costs.metrics import Metric
+from finops.costs.overview import (
+    OTHER_COLOUR,
+    Bucket,
+    MetricTotal,
+    Overview,
+    Series,
+    ServiceRow,
+)
+from finops.formatting import (
+    Amount,
+    Change,
+    axis_money,
+    change,
+    compact_money,
+    day,
+    days,
+    percent,
+)
+
+CHART_HEADING = "chart-heading"  # the id of the element that names the chart
+WITHOUT_SERVICE = "No service named"
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """One entry of a chooser."""
+
+    value: str
+    label: str
+    chosen: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Tile:
+    """One key figure."""
+
+    label: str
+    amount: Amount
+    change: Change | None
+    comparison: str
+    note: str
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesTotal:
+    """One entry of the legend, and the head of a column of the chart's table."""
+
+    name: str
+    colour: int
+    total: Amount
+
+
+@dataclass(frozen=True, slots=True)
+class ChartRow:
+    """One line of the chart's table: a period, its amount per series, their sum."""
+
+    name: str
+    amounts: tuple[Amount, ...]
+    total: Amount
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceLine:
+    """One line of the table by service. ``bar`` is the share's width in per cent, 0 to 100."""
+
+    name: str
+    colour: int
+    trend: SafeString
+    current: Amount
+    previous: Amount | None
+    change: Change | None
+    total: Amount
+    share: str
+    bar: str
+
+
+@dataclass(frozen=True, slots=True)
+class OverviewPage:
+    """Everything that the template of the overview places."""
+
+    version: int
+    subtitle: str
+    currency: str
+    currencies: tuple[Choice, ...]
+    metrics: tuple[Choice, ...]
+    metric: str
+    tiles: tuple[Tile, ...]
+    chart: SafeString
+    chart_heading: str
+    shows_net: bool
+    partial: str
+    span: str
+    span_total: Amount
+    legend: tuple[SeriesTotal, ...]
+    chart_rows: tuple[ChartRow, ...]
+    current: str
+    previous: str
+    steps: str
+    services: tuple[ServiceLine, ...]
+
+
+def present(overview: Overview) -> OverviewPage:
+    """Turn the figures of an overview into what its page shows."""
+    columns = _columns(overview)
+    span_total = sum((column.total for column in columns), Decimal(0))
+    return OverviewPage(
+        version=overview.version,
+        subtitle=(
+            f"{days(overview.current.start, overview.current.end, year=True)}"
+            f" · latest charges of {day(overview.anchor)}"
+        ),
+        currency=overview.currency,
+        currencies=tuple(
+            Choice(code, code, code == overview.currency) for code in sorted(overview.currencies)
+        ),
+        metrics=tuple(
+            Choice(metric.value, metric.value.capitalize(), metric is overview.metric)
+            for metric in Metric
+        ),
+        metric=overview.metric.label,
+        tiles=tuple(_tile(total, overview) for total in overview.totals),
+        chart=_chart(overview, columns),
+        chart_heading=CHART_HEADING,
+        shows_net=has_negatives(columns),
+        partial=_partial(overview),
+        span=_span(overview),
+        span_total=Amount(span_total, overview.currency),
+        legend=tuple(
+            SeriesTotal(
+                _series_name(series),
+                colour,
+                Amount(sum(series.values, Decimal(0)), overview.currency),
+            )
+            for series, colour in zip(overview.series, _colours(overview.series), strict=True)
+        ),
+        chart_rows=tuple(_chart_row(column, overview.currency) for column in columns),
+        current=days(overview.current.start, overview.current.end),
+        previous=days(overview.previous.start, overview.previous.end),
+        steps=_count(len(overview.buckets), overview.grain),
+        services=tuple(_service_line(row, overview.currency) for row in overview.services),
+    )
+
+
+def _tile(total: MetricTotal, overview: Overview) -> Tile:
+    current = days(overview.current.start, overview.current.end)
+    previous = days(overview.previous.start, overview.previous.end)
+    if total.previous is None:
+        comparison = f"{current}, no earlier data"
+    elif total.change is None:
+        comparison = f"{current}, nothing in {previous}"
+    else:
+        comparison = f"{current} against {previous}"
+    note = ""
+    if total.missing_rows:
+        subject = "1 row has" if total.missing_rows == 1 else f"{total.missing_rows:,} rows have"
+        note = f"{subject} no {total.metric.label.lower()}"
+    return Tile(
+        label=total.metric.label,
+        amount=Amount(total.current, overview.currency),
+        change=change(current=total.current, previous=total.previous, fraction=total.change),
+        comparison=comparison,
+        note=note,
+    )
+
+
+def _service_line(row: ServiceRow, currency: str) -> ServiceLine:
+    width = min(max(row.share or Decimal(0), Decimal(0)), Decimal(1)) * 100
+    return ServiceLine(
+        name=row.service if row.service is not None else WITHOUT_SERVICE,
+        colour=row.colour,
+        trend=sparkline(row.trend),
+        current=Amount(row.current, currency),
+        previous=Amount(row.previous, currency) if row.previous is not None else None,
+        change=change(current=row.current, previous=row.previous, fraction=row.change),
+        total=Amount(row.total, currency),
+        share=percent(row.share) if row.share is not None else "–",
+        bar=f"{width:.2f}",
+    )
+
+
+def _columns(overview: Overview) -> tuple[Column, ...]:
+    by_day = overview.grain == "day"
+    return tuple(
+        Column(
+            name=f"{bucket.label}, to {day(overview.anchor)}"
+            if _has_days_ahead(bucket, overview)
+            else bucket.label,
+            tick=str(bucket.start.day) if by_day else f"{bucket.start:%b}",
+            era=f"{bucket.start:%b %Y}" if by_day else str(bucket.start.year),
+            values=tuple(series.values[index] for series in overview.series),
+            partial=_has_days_ahead(bucket, overview),
+        )
+        for index, bucket in enumerate(overview.buckets)
+    )
+
+
+def _has_days_ahead(bucket: Bucket, overview: Overview) -> bool:
+    return bucket.end > overview.current.end
+
+
+def _partial(overview: Overview) -> str:
+    """Name the period that has not ended, if the last one has not."""
+    last = overview.buckets[-1]
+    if not _has_days_ahead(last, overview):
+        return ""
+    return f"{last.label} holds {days(last.start, overview.current.end)} only"
+
+
+def _chart(overview: Overview, columns: Sequence[Column]) -> SafeString:
+    currency = overview.currency
+
+    def tick_label(tick: Decimal, axis: Axis) -> str:
+        return axis_money(tick, largest=axis.largest, step=axis.step, currency=currency)
+
+    return stacked_columns(
+        columns,
+        colours=_colours(overview.series),
+        tick_label=tick_label,
+        value_label=lambda value: compact_money(value, currency),
+        labelled_by=CHART_HEADING,
+    )
+
+
+def _chart_row(column: Column, currency: str) -> ChartRow:
+    return ChartRow(
+        name=column.name,
+        amounts=tuple(Amount(value, currency) for value in column.values),
+        total=Amount(column.total, currency),
+    )
+
+
+def _colours(series: Sequence[Series]) -> list[int]:
+    return [OTHER_COLOUR if one.other else index for index, one in enumerate(series)]
+
+
+def _series_name(series: Series) -> str:
+    return series.name if series.name is not None else WITHOUT_SERVICE
+
+
+def _span(overview: Overview) -> str:
+    """Name the time that the chart covers, up to the latest charge day."""
+    first, last = overview.buckets[0], overview.buckets[-1]
+    end = min(last.end, overview.current.end)
+    whole = first.start.day == 1 and overview.grain == "month" and end == last.end
+    if whole:
+        return first.label if first == last else f"{first.label} – {last.label}"
+    return days(first.start, end, year=True)
+
+
+def _count(number: int, unit: str) -> str:
+    return f"{number} {unit}" if number == 1 else f"{number} {unit}s"

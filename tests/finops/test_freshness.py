@@ -1,0 +1,123 @@
+"""What a reader is told of the data's way to the page, and that it never fails a page."""
+
+from datetime import UTC, date, datetime, timedelta
+
+import pytest
+from django.core.cache import cache
+
+from finops.freshness import Condition, Freshness, age, dataset_freshness, freshness_of
+from finops.models import Dataset
+from replication.status import FlowState, FlowStatus
+from tests.finops.cost_documents import build_all, charge
+from tests.finops.flows import FakeFlow, status
+
+DAY = date(2026, 10, 20)
+LATE = timedelta(minutes=7)
+
+
+def judged(found: FlowStatus, latest_day: date | None = DAY) -> Freshness:
+    dataset = Dataset(name="costs", flow="flow", version=3)
+    return freshness_of(dataset, latest_day=latest_day, status=found, now=datetime.now(UTC))
+
+
+@pytest.mark.parametrize(
+    ("found", "condition"),
+    [
+        (status(), Condition.CURRENT),
+        (status(behind=LATE), Condition.LAGGING),
+        (status(behind=None), Condition.LAGGING),
+        (status(error="the worker retries"), Condition.CURRENT),
+        (status(FlowState.WAITING), Condition.CURRENT),
+        (status(FlowState.WAITING, behind=LATE), Condition.WAITING),
+        (status(FlowState.WAITING, behind=None, error="no answer"), Condition.UNKNOWN),
+        (status(FlowState.SNAPSHOT, behind=None, copied=12_000), Condition.COPYING),
+        (status(FlowState.FAILED, error="history lost"), Condition.STOPPED),
+        (status(FlowState.DISABLED), Condition.OFF),
+    ],
+)
+def test_conditions(found: FlowStatus, condition: Condition) -> None:
+    assert judged(found).condition is condition
+
+
+def test_fresh_data_needs_no_notice() -> None:
+    fresh = judged(status())
+    assert fresh.notice is None
+    assert (fresh.data, fresh.replication) == ("Data to 20 Oct 2026", "replicated 3 s ago")
+
+
+@pytest.mark.parametrize(
+    "found",
+    [
+        status(behind=LATE),
+        status(FlowState.WAITING, behind=None),
+        status(FlowState.WAITING, behind=None, error="no answer"),
+        status(FlowState.SNAPSHOT, behind=None),
+        status(FlowState.FAILED),
+        status(FlowState.DISABLED),
+    ],
+)
+def test_everything_else_gets_one(found: FlowStatus) -> None:
+    notice = judged(found).notice
+    assert notice is not None
+    assert notice.title
+
+
+def test_a_copy_shows_its_progress() -> None:
+    notice = judged(status(FlowState.SNAPSHOT, behind=None, copied=12_000)).notice
+    assert notice is not None
+    assert notice.progress == "12,000 of 50,000 rows are here."
+
+
+def test_a_copy_of_unknown_length_shows_none() -> None:
+    notice = judged(status(FlowState.SNAPSHOT, behind=None, copied=None)).notice
+    assert notice is not None
+    assert notice.progress == ""
+
+
+def test_a_lag_is_named() -> None:
+    notice = judged(status(behind=LATE)).notice
+    assert notice is not None
+    assert notice.detail == "The copy is 7 min old."
+
+
+def test_before_the_first_day_there_is_no_data() -> None:
+    assert judged(status(), latest_day=None).data == "No data yet"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(-1, "0 s"), (3.9, "3 s"), (60, "1 min"), (7200, "2 h"), (86400 * 3, "3 days")],
+)
+def test_ages(seconds: float, text: str) -> None:
+    assert age(timedelta(seconds=seconds)) == text
+
+
+@pytest.fixture
+def flow(monkeypatch: pytest.MonkeyPatch) -> FakeFlow:
+    fake = FakeFlow(status())
+    monkeypatch.setattr("finops.freshness.flow_status", fake)
+    cache.clear()
+    return fake
+
+
+@pytest.mark.django_db
+def test_the_latest_charge_day_comes_from_the_segments(flow: FakeFlow) -> None:
+    dataset = build_all([charge(DAY), charge(date(2026, 9, 3))])
+    assert dataset_freshness(dataset).latest_day == DAY
+
+
+@pytest.mark.django_db
+def test_pages_of_one_second_share_an_answer(flow: FakeFlow) -> None:
+    dataset = Dataset.objects.create(name="costs", flow="flow")
+    assert dataset_freshness(dataset) == dataset_freshness(dataset)
+    assert flow.asked == 1
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("failure", [None, RuntimeError("driver"), OSError("network")])
+def test_no_failure_reaches_the_page(flow: FakeFlow, failure: Exception | None) -> None:
+    flow.answer = failure
+    fresh = dataset_freshness(Dataset.objects.create(name="costs", flow="flow"))
+    assert fresh.condition is Condition.UNKNOWN
+    assert fresh.notice is not None
+    assert fresh.notice.error
