@@ -69,8 +69,9 @@ def gate_factory(
     Without a port the gate stands in front of ``mongo_server``. A gate's ``uri`` is for clients
     of your own making; ``gate.callback(lifetime=1.0)`` is an OIDC callback whose tokens it
     accepts, ``gate.client(callback)`` a ready client (close it), ``gate.statistics()`` its
-    counters, e.g. ``refused_391``, and ``gate.issuer.rotate()`` changes the signing key. Gates
-    stop with the test: close your clients before.
+    counters, e.g. ``refused_391``, ``gate.issuer.rotate()`` changes the signing key, and
+    ``gate.issuer.advance(3600)`` lets every token expire at once. Gates stop with the test: close
+    your clients before.
     """
     gates: list[RunningGate] = []
 

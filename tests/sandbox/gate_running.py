@@ -45,6 +45,7 @@ class TokenIssuer:
     def __init__(self, tls: ssl.SSLContext | None = None) -> None:
         self.key, self.key_id = private_key(0), uuid.uuid4().hex
         self.keys_reads = 0
+        self._ahead = 0.0
         issuer = self
 
         class Keys(BaseHTTPRequestHandler):
@@ -79,8 +80,16 @@ class TokenIssuer:
         self.key = private_key(1) if self.key is private_key(0) else private_key(0)
         self.key_id = uuid.uuid4().hex
 
+    def now(self) -> float:
+        """The time by which tokens are minted here and judged by the gates."""
+        return time.time() + self._ahead
+
+    def advance(self, seconds: float) -> None:
+        """Let tokens expire without waiting: put the clock of this issuer and its gates on."""
+        self._ahead += seconds
+
     def claims(self, lifetime: float = 3600.0) -> Document:
-        now = time.time()
+        now = self.now()
         return {
             "iss": ISSUER,
             "aud": AUDIENCE,
@@ -119,7 +128,8 @@ class RunningGate:
     """A gate on a free port, in a thread with an event loop of its own.
 
     ``uri`` is what clients connect to, without an authentication mechanism. ``issuer`` mints the
-    tokens that it accepts. ``statistics()`` are its counters. Stop it with ``stop()``.
+    tokens that it accepts, and ``issuer.advance(seconds)`` makes them expire at once.
+    ``statistics()`` are its counters. Stop it with ``stop()``.
     """
 
     def __init__(self, upstream_port: int, issuer: TokenIssuer, *, unrestricted: bool) -> None:
@@ -137,11 +147,12 @@ class RunningGate:
             issuer=ISSUER,
             audience=AUDIENCE,
             principals=frozenset({PRINCIPAL}),
+            clock=self.issuer.now,
         )
         self._gate = Gate(
             listen=Address("127.0.0.1", 0),
             upstream=Address("127.0.0.1", self._upstream_port),
-            policy=Policy(verifier, restricted=not self._unrestricted),
+            policy=Policy(verifier, restricted=not self._unrestricted, clock=self.issuer.now),
         )
         await self._gate.start()
         self.port = self._gate.port

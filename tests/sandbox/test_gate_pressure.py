@@ -71,3 +71,17 @@ def test_a_client_that_floods_before_the_server_is_there_waits(gate_factory: Gat
             gate = gate_factory(full.getsockname()[1])
             with RawClient(gate.port) as client:
                 assert push(client.socket, message({"hello": 1})) < BOUND
+
+
+def test_an_answer_of_the_gates_own_never_lands_inside_one_of_the_servers(
+    gate: RunningGate, server: socket.socket
+) -> None:
+    answer = message({"ok": 1.0, "from": "the server"})
+    with RawClient(gate.port) as client:
+        upstream, _ = server.accept()
+        with upstream:
+            assert client.sign_in(gate.issuer.mint())["ok"] == 1
+            upstream.sendall(answer[:30])
+            assert client.command({"": 1})["code"] == 59
+            upstream.sendall(answer[30:])
+            assert client.receive() == {"ok": 1.0, "from": "the server"}
