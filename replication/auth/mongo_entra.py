@@ -185,6 +185,7 @@ class MongoEntraTokenProvider:
                 self._requesting = False
                 if token is not None:
                     self._keep(token)
+                    self._ensure_refresher()
                 else:
                     self._remember(failure)
                 self._changed.notify_all()
