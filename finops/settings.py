@@ -90,6 +90,7 @@ REPLICATION_SUPERVISOR_PERIOD = env.float("REPLICATION_SUPERVISOR_PERIOD", defau
 
 # --- Cost data ------------------------------------------------------------------------------------
 SEGMENT_PERIOD = env.float("SEGMENT_PERIOD", default=1.0)  # seconds between looks for touched days
+SEGMENT_TIDY_PERIOD = env.float("SEGMENT_TIDY_PERIOD", default=60.0)  # seconds
 # Tag keys that become columns of their own in the segments.
 SEGMENT_TAG_COLUMNS = env.list(
     "SEGMENT_TAG_COLUMNS", default=["environment", "cost-center", "owner"]
@@ -268,6 +269,7 @@ CELERY_TASK_ROUTES = {
     "replication.tasks.run_stream_slice": {"queue": "streams"},
     "replication.tasks.run_snapshot_part": {"queue": "snapshots"},
     "finops.tasks.build_touched_segments": {"queue": "segments"},
+    "finops.tasks.tidy_segments": {"queue": "segments"},
 }
 CELERY_BEAT_SCHEDULE = {
     "replication-supervise": {
@@ -279,6 +281,11 @@ CELERY_BEAT_SCHEDULE = {
         "task": "finops.tasks.build_touched_segments",
         "schedule": SEGMENT_PERIOD,
         "options": {"expires": SEGMENT_PERIOD},
+    },
+    "finops-tidy-segments": {
+        "task": "finops.tasks.tidy_segments",
+        "schedule": SEGMENT_TIDY_PERIOD,
+        "options": {"expires": SEGMENT_TIDY_PERIOD},
     },
 }
 

@@ -8,8 +8,10 @@ from django.conf import settings
 
 from finops.models import Dataset
 from finops.segments.builder import builder_for
+from finops.segments.compaction import Compactor
 from finops.segments.documents import destination_of
 from finops.segments.manifest import sweep
+from finops.segments.schema import configured_schema
 from finops.segments.store import SegmentStore
 from finops.segments.touched import FlowMarks, build_touched, rest, resting
 
@@ -30,7 +32,21 @@ def build_touched_segments() -> None:
         except Exception:
             log.exception("segments.build_failed", dataset=dataset.name, flow=dataset.flow)
             rest(dataset)
-    sweep(SegmentStore(), grace=settings.SEGMENT_GRACE)
+
+
+@shared_task
+def tidy_segments() -> None:
+    """Join the files of settled months, one a run and data set, and delete what was replaced."""
+    store = SegmentStore()
+    for dataset in Dataset.objects.all():
+        try:
+            month = Compactor(dataset, store, configured_schema()).compact()
+        except Exception:
+            log.exception("segments.compaction_failed", dataset=dataset.name)
+        else:
+            if month is not None:
+                log.info("segments.compacted", dataset=dataset.name, month=f"{month:%Y-%m}")
+    sweep(store, grace=settings.SEGMENT_GRACE)
 
 
 def _build(dataset: Dataset) -> None:

@@ -1,6 +1,5 @@
 """Builds the segments of charge days from documents, so that any run may be repeated."""
 
-import uuid
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date
@@ -76,12 +75,8 @@ class SegmentBuilder:
         """Write both files; returns their names, empty where there are no rows."""
         if not len(rows):
             return "", ""
-        # A name never comes again, so that a copy of a file can never be out of date.
-        stem = (
-            f"{self.dataset.pk}/{period.start:%Y-%m}/{period.start}_{period.days}d_{uuid.uuid4()}"
-        )
-        names = (f"{stem}.rows.parquet", f"{stem}.rollup.parquet")
-        manifest.record_files(self.dataset, names, days=pc.count_distinct(rows[CHARGE_DAY]).as_py())
+        days = pc.count_distinct(rows[CHARGE_DAY]).as_py()
+        names = manifest.record_pair(self.dataset, period.start, days=days)
         for name, table in zip(names, (rows, rollup), strict=True):
             self.store.write(name, table)
         return names

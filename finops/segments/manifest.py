@@ -6,7 +6,8 @@ earlier loses and reads again. A file is recorded before it is written and count
 it is published, so that whatever a killed builder leaves behind is removed in time.
 """
 
-from collections.abc import Collection, Iterable, Mapping
+import uuid
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -45,12 +46,19 @@ def versions(dataset: Dataset, period: Period) -> dict[date, int]:
     return dict(days.values_list("day", "version"))
 
 
-def record_files(dataset: Dataset, names: Iterable[str], *, days: int) -> None:
-    """Record files that are about to be written, each holding ``days`` charge days."""
+def record_pair(dataset: Dataset, first: date, *, days: int) -> tuple[str, str]:
+    """Record a file of rows and one of roll-ups, to be written now; returns their names.
+
+    Each will hold ``days`` charge days from ``first`` on. A name never comes again, so that a copy
+    of a file can never be out of date.
+    """
+    stem = f"{dataset.pk}/{first:%Y-%m}/{first}_{days}d_{uuid.uuid4().hex}"
+    names = (f"{stem}.rows.parquet", f"{stem}.rollup.parquet")
     now = timezone.now()
     SegmentFile.objects.bulk_create(
         SegmentFile(dataset=dataset, name=name, days=days, retired_at=now) for name in names
     )
+    return names
 
 
 def publish(
