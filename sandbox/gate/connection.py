@@ -136,11 +136,7 @@ class Connection:
         if command.get("mechanism") != _MECHANISM:
             raise authentication_failed(f"Only {_MECHANISM} is supported.")
         try:
-            payload = decode(bytes(command.get("payload") or b""))
-        except (WireError, TypeError, ValueError):
-            raise CommandError(Code.BadValue, "Failed to parse OIDC payload as BSON.") from None
-        try:
-            identity = await self.policy.verifier.verify(payload.get("jwt"))
+            identity = await self.policy.verifier.verify(_token(command.get("payload")))
         except TokenRefused as refusal:
             self.policy.note_refused_token(str(refusal))
             raise authentication_failed(str(refusal)) from None
@@ -199,3 +195,14 @@ class Connection:
         if request.command in _HELLO:
             document = azure.hello(document, request.command, limited=self.policy.restricted)
         return request.answer(document)
+
+
+def _token(payload: object) -> object:
+    """What the payload of a sign-in holds as its token, of whatever type."""
+    refusal = CommandError(Code.BadValue, "Failed to parse OIDC payload as BSON.")
+    if not isinstance(payload, bytes):
+        raise refusal
+    try:
+        return decode(payload).get("jwt")
+    except WireError:
+        raise refusal from None

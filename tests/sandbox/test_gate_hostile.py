@@ -166,7 +166,7 @@ def test_made_up_key_ids_do_not_press_on_the_issuer(gate: RunningGate, client: R
         {"payload": None},
         {"payload": b"\x05\0\0\0\1"},
         {"payload": "text"},
-        {"payload": 5},
+        {"payload": 2**62},
         {"payload": bson.encode({"n": "a human's name"})},
     ],
     ids=str,
