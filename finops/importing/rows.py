@@ -119,9 +119,9 @@ class _Reader:
                 return [None] * len(texts)
         if self._convert:
             return self._converted(self._convert, texts, lines)
-        if empty + null_text:
+        if null_text:
             return [None if text in NULLS else text for text in texts]
-        return texts
+        return [text or None for text in texts] if empty else texts
 
     def _converted(self, convert: Convert, texts: Sequence[str], lines: Sequence[int]) -> Values:
         table: dict[str, Any] = {

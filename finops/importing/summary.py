@@ -1,5 +1,6 @@
 """What an import did, for people and as JSON. Never the content of a row."""
 
+import itertools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import date
@@ -27,6 +28,16 @@ class MonthSum:
             cost = document.get(metric)
             if cost is not None:
                 total.add(cost)
+
+    @classmethod
+    def over(cls, parts: "Iterable[MonthSum]") -> "MonthSum":
+        """Several months as one."""
+        whole = cls()
+        for part in parts:
+            whole.rows += part.rows
+            for metric, total in part._sums.items():
+                whole._sums[metric].include(total)
+        return whole
 
     def totals(self) -> dict[str, Decimal]:
         """The sum of each metric."""
@@ -108,9 +119,12 @@ class ImportSummary:
 
     def _sums_table(self) -> list[str]:
         rows = [["currency", "billed in", "rows", *METRICS]]
-        for (currency, month), part in sorted(self.sums.items()):
-            totals = [_plain(total) for total in part.totals().values()]
-            rows.append([currency, f"{month:%Y-%m}", f"{part.rows:,}", *totals])
+        by_currency = itertools.groupby(sorted(self.sums.items()), key=lambda item: item[0][0])
+        for currency, items in by_currency:
+            months = list(items)
+            rows += [_sums_row(currency, f"{month:%Y-%m}", part) for (_, month), part in months]
+            if len(months) > 1:
+                rows.append(_sums_row(currency, "all", MonthSum.over(part for _, part in months)))
         return _table(rows, left=2)
 
     def _defects_table(self) -> list[str]:
@@ -118,6 +132,10 @@ class ImportSummary:
         for (rule, column), count in sorted(self.defects.counts.items()):
             rows.append([rule.value, column or "(the row)", f"{count.rows:,}"])
         return _table(rows, left=2)
+
+
+def _sums_row(currency: str, month: str, part: MonthSum) -> list[str]:
+    return [currency, month, f"{part.rows:,}", *map(_plain, part.totals().values())]
 
 
 def _plain(amount: Decimal) -> str:

@@ -67,7 +67,7 @@ def test_what_is_no_number(text: str) -> None:
         decimal128(text)
 
 
-@pytest.mark.parametrize("text", ["1" * 35, "0." + "1" * 35, "1e99999", "1e-9999"])
+@pytest.mark.parametrize("text", ["1" * 35, "0." + "1" * 35, "1" * 9_000, "1e99999", "1e-9999"])
 def test_what_does_not_fit(text: str) -> None:
     with pytest.raises(TooManyDigitsError):
         decimal128(text)
@@ -76,6 +76,7 @@ def test_what_does_not_fit(text: str) -> None:
 def test_thirty_four_digits_fit() -> None:
     assert str(decimal128("-" + "9" * 34)) == "-" + "9" * 34
     assert str(decimal128("2." + "0" * 40)) == "2"
+    assert str(decimal128("0" * 9_000 + "7")) == "7"
 
 
 @pytest.mark.parametrize(
