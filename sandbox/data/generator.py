@@ -52,6 +52,10 @@ def generate(*, rows: int = DEFAULT_ROWS, seed: int = 1, end: date) -> Iterator[
                 monthly.remember(charged, row, effective, day)
                 written += 1
                 yield row
+            # The tax is on rows of this very day, too. The next day has so many rows less.
+            for row in monthly.closing(month, day):
+                written += 1
+                yield row
 
 
 def _single(
@@ -62,12 +66,10 @@ def _single(
     day: date,
     end: date,
 ) -> Iterator[Cells]:
-    """The rows of a day that are not one of many."""
+    """The rows of a day that are not of use."""
     if day == month.days[0]:
         yield from monthly.opening(month, day)
     yield from commitments.rows(first, month, day, end)
-    if day == month.days[-1]:
-        yield from monthly.closing(month, day)
 
 
 def _progress(reached: int, days: int) -> int:

@@ -128,11 +128,13 @@ class Monthly:
         yield from self._corrections(month)
 
     def closing(self, month: Month, day: date) -> Iterator[Cells]:
-        """The rows of a month's last day: the tax, once the month is invoiced."""
+        """The tax, on the last day of a month that is invoiced."""
+        if month.open or day != month.days[-1]:
+            return
         for account in (GMBH, INC):
             taxed = self._taxed.pop(account.key, 0)
             tax = taxed * _TAX[account.key] // 10_000 // _CENT * _CENT
-            if tax and not month.open:
+            if tax:
                 row = template(**account.cells() | _TAX_CELLS)
                 rate = month.fill(row, account, day)
                 fill_costs(row, rate, billed=tax, effective=tax, listed=tax, contracted=tax)

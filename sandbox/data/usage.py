@@ -6,7 +6,9 @@ from random import Random
 
 from sandbox.data.catalogue import SERVICES, Meter, Service, shape
 from sandbox.data.company import (
+    GMBH,
     REGIONS,
+    SUBSCRIPTIONS,
     Subscription,
     made_up_id,
     pick,
@@ -25,6 +27,7 @@ from sandbox.data.layout import (
 )
 from sandbox.data.months import Month
 
+_EUROPEAN = [subscription for subscription in SUBSCRIPTIONS if subscription.account is GMBH]
 _A_DAY = 5_900.0  # what the company uses a day, in whatever currency it is billed
 _TWIN = (61, 37)  # one in so many meters is charged twice alike, beginning with this one
 
@@ -34,6 +37,8 @@ class Charged:
 
     def __init__(self, random: Random, place: int, service: Service) -> None:
         subscription = weighted_subscription(random)
+        if place < len(SERVICES):  # even the smallest bill has all services in euros
+            subscription = _EUROPEAN[place % len(_EUROPEAN)]
         self.service = service
         self.account = subscription.account
         self.meter = service.meters[int(random.random() * len(service.meters))]
