@@ -7,9 +7,11 @@ from typing import Any
 import pytest
 from pymongo import MongoClient
 
+from sandbox.entra.server import EntraServer, Options
 from tests.conftest import free_port
 from tests.replication.running import Document, Flow
 from tests.replication.servers import Server
+from tests.replication.signed_in import Gate, control_of
 
 
 @pytest.fixture
@@ -46,3 +48,30 @@ def new_server(tmp_path: Path) -> Iterator[Callable[..., Server]]:
     yield start
     for server in servers:
         server.kill()
+
+
+@pytest.fixture(scope="session")
+def _one_entra(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EntraServer]:
+    with EntraServer(Options(state=tmp_path_factory.mktemp("entra"))) as server:
+        yield server
+
+
+@pytest.fixture
+def entra(_one_entra: EntraServer) -> Iterator[EntraServer]:
+    """The fake Entra as it is at its start."""
+    yield _one_entra
+    control_of(_one_entra).reset()
+
+
+@pytest.fixture
+def new_gate(entra: EntraServer, mongo_server: str) -> Iterator[Callable[[], Gate]]:
+    """Start gates in front of the session's MongoDB, for tokens of the fake Entra."""
+    gates: list[Gate] = []
+
+    def start() -> Gate:
+        gates.append(Gate(entra, mongo_server))
+        return gates[-1]
+
+    yield start
+    for gate in gates:
+        gate.stop()

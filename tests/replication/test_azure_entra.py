@@ -1,6 +1,5 @@
 """Azure's credentials get tokens from the fake Entra over TLS, and fail without leaking any."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
@@ -15,28 +14,15 @@ from replication.auth.azure_entra import (
     CredentialMethod as Method,
 )
 from replication.auth.claims import token_identity
-from sandbox.entra.directory import REPLICATOR_CLIENT_ID, REPLICATOR_OID, TENANT_ID
-from sandbox.entra.server import EntraServer, Options
+from sandbox.entra.directory import REPLICATOR_OID, TENANT_ID
+from sandbox.entra.server import EntraServer
+from tests.replication.signed_in import replicator
 from tests.replication.tokens import SCOPE
-
-
-@pytest.fixture(scope="module")
-def entra(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EntraServer]:
-    with EntraServer(Options(state=tmp_path_factory.mktemp("entra"))) as server:
-        yield server
 
 
 @pytest.fixture
 def config(entra: EntraServer) -> AzureEntraConfig:
-    return AzureEntraConfig(
-        method=Method.WORKLOAD_IDENTITY,
-        tenant_id=TENANT_ID,
-        client_id=REPLICATOR_CLIENT_ID,
-        authority_host=entra.addresses.tls,
-        federated_token_file=str(entra.federated_token_file),
-        ca_file=str(entra.ca_file),
-        retry_total=0,
-    )
+    return replace(replicator(entra), retry_total=0)
 
 
 def test_workload_identity_gets_a_token_that_names_its_identity(config: AzureEntraConfig) -> None:
