@@ -70,9 +70,18 @@ def logging_settings(*, level: str) -> None:
             "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "json"}},
             "root": {"handlers": ["stderr"], "level": level},
             "loggers": {
-                # Their messages at INFO repeat every poll and every request.
+                # What they say at INFO repeats with every poll, request and scheduled task.
                 name: {"level": "WARNING"}
-                for name in ("azure", "msal", "urllib3", "pymongo", "celery.beat", "django.request")
+                for name in (
+                    "azure",
+                    "msal",
+                    "urllib3",
+                    "pymongo",
+                    "celery.beat",
+                    "celery.worker.strategy",
+                    "celery.app.trace",
+                    "django.request",
+                )
             },
         }
     )

@@ -2,6 +2,7 @@ from django.contrib import admin
 from django.urls import URLPattern, URLResolver, include, path
 
 from finops import views
+from finops.health import healthz
 
 cost_pages = [
     path("", views.overview, name="overview"),
@@ -9,6 +10,7 @@ cost_pages = [
 ]
 
 urlpatterns: list[URLPattern | URLResolver] = [
+    path("healthz", healthz, name="healthz"),
     path("admin/", admin.site.urls),
     path("", include("accounts.urls")),
     path("", include((cost_pages, "finops"))),
