@@ -42,7 +42,6 @@ class LevelAdminSite(AdminSite):
             sessions.limit(request, sessions.BREAK_GLASS_LENGTH)
         return response
 
-    @public
     @method_decorator(never_cache)
     def logout(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
         """Sign out here and at Entra ID. By POST only, as everywhere."""

@@ -87,8 +87,9 @@ def _record(
         kind=kind,
         reason=reason.value if reason else "",
         user_oid=user_oid,
-        user_name=user_name[:256],
-        resource=resource[:500],
+        # A path may hold NUL, which PostgreSQL does not store.
+        user_name=user_name.replace("\x00", "")[:256],
+        resource=resource.replace("\x00", "")[:500],
         details=dict(details or {}),
         ip=context.get("ip"),
         request_id=str(context.get("request_id", ""))[:64],

@@ -7,6 +7,7 @@ from typing import Any
 from django.apps import AppConfig
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, register
+from django.core.checks import Warning as CheckWarning
 
 from accounts.config import ConfigurationError, require_tenant_id
 
@@ -60,11 +61,9 @@ def _entra_errors() -> list[CheckMessage]:
         if not getattr(settings, name).startswith("https://")
     ]
     if settings.ENTRA_CA_FILE and not Path(settings.ENTRA_CA_FILE).is_file():
-        errors.append(
-            Error(
-                f"ENTRA_CA_FILE names {settings.ENTRA_CA_FILE}: no such file.", id="accounts.E005"
-            )
-        )
+        # A warning: nobody can sign in, and a sandbox makes the file after it has migrated.
+        problem = f"ENTRA_CA_FILE names {settings.ENTRA_CA_FILE}, which is not a file."
+        errors.append(CheckWarning(problem, id="accounts.W005"))
     return errors
 
 

@@ -42,10 +42,11 @@ def begin(request: HttpRequest, user: User, claims: VerifiedClaims) -> None:
     service = PermissionService(graph=graph_client(), session=request.session)
     try:
         permission = service.current_permission(user)
-    except Refused:
+        audit.log_auth_event(user.email, permission.user_oid, permission.permission_level)
+    except Exception:
+        # Signed in without a level or without a record is not signed in.
         auth.logout(request)
         raise
-    audit.log_auth_event(user.email, permission.user_oid, permission.permission_level)
 
 
 def limit(request: HttpRequest, length: timedelta) -> None:
