@@ -57,8 +57,6 @@ class Notice:
 class Freshness:
     """What the pages know of one data set's way from its source, as read at ``read_at``."""
 
-    dataset: str
-    version: int
     latest_day: date | None
     condition: Condition
     read_at: datetime
@@ -140,7 +138,7 @@ def dataset_freshness(dataset: Dataset) -> Freshness:
 
     A cluster that does not answer is reported as an unknown state, and asked again after a while.
     """
-    key = f"freshness:{dataset.pk}:{dataset.flow}:{dataset.version}"
+    key = f"freshness:{dataset.pk}:{dataset.flow}"
     known: Freshness | None = cache.get(key)
     if known is None:
         known = _read(dataset)
@@ -156,23 +154,17 @@ def _read(dataset: Dataset) -> Freshness:
     except Exception as error:
         logger.warning("freshness_unknown", dataset=dataset.name, flow=dataset.flow, exc_info=error)
         return Freshness(
-            dataset=dataset.name,
-            version=dataset.version,
             latest_day=latest_day,
             condition=Condition.UNKNOWN,
             read_at=datetime.now(UTC),
             error=f"{type(error).__name__}: {error}",
         )
-    return freshness_of(dataset, latest_day=latest_day, status=status, now=datetime.now(UTC))
+    return freshness_of(status, latest_day=latest_day, now=datetime.now(UTC))
 
 
-def freshness_of(
-    dataset: Dataset, *, latest_day: date | None, status: FlowStatus, now: datetime
-) -> Freshness:
+def freshness_of(status: FlowStatus, *, latest_day: date | None, now: datetime) -> Freshness:
     """Judge a flow's status from the reader's point of view."""
     return Freshness(
-        dataset=dataset.name,
-        version=dataset.version,
         latest_day=latest_day,
         condition=_condition(status, now),
         read_at=now,

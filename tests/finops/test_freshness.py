@@ -16,8 +16,7 @@ LATE = timedelta(minutes=7)
 
 
 def judged(found: FlowStatus, latest_day: date | None = DAY) -> Freshness:
-    dataset = Dataset(name="costs", flow="flow", version=3)
-    return freshness_of(dataset, latest_day=latest_day, status=found, now=datetime.now(UTC))
+    return freshness_of(found, latest_day=latest_day, now=datetime.now(UTC))
 
 
 @pytest.mark.parametrize(
