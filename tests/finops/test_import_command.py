@@ -13,6 +13,7 @@ from django.core.management.base import CommandError
 from pymongo import MongoClient
 from pymongo.collection import Collection
 
+from finops.management.commands import import_focus
 from finops.models import Dataset
 from replication.models import Connection, Flow
 from replication.mongo import close_clients
@@ -118,6 +119,24 @@ def test_what_cannot_be_done_is_said_in_a_sentence(tmp_path: Path) -> None:
         run(SAMPLE)
     with pytest.raises(CommandError, match="reads the flow 'gone', which does not exist"):
         run(SAMPLE, "--dataset", "astray")
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.usefixtures("source")
+def test_progress_is_a_bar_on_a_terminal_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal, pipe = Terminal(), io.StringIO()
+    monkeypatch.setattr("sys.stderr", terminal)
+    run(SAMPLE)
+    assert "1,000 rows" in terminal.getvalue()
+    assert "100%" in terminal.getvalue()
+    monkeypatch.setattr("sys.stderr", pipe)
+    monkeypatch.setattr(import_focus, "_LINE_EVERY", 0.0)
+    run(SAMPLE)
+    assert pipe.getvalue().splitlines()[-1] == "import: 1,000 rows, 100%"
 
 
 def test_no_data_set_yet() -> None:

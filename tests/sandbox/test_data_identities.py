@@ -12,7 +12,7 @@ from tests.finops import oracle
 from tests.finops.oracle import EXACT, Row
 
 
-@pytest.fixture(scope="module", params=[1500, 20_000])
+@pytest.fixture(scope="module", params=[1500, 8_000])
 def rows(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> list[Row]:
     path: Path = tmp_path_factory.mktemp("identities") / "bill.csv"
     write(path, rows=request.param, seed=3, end=date(2026, 10, 20))

@@ -26,7 +26,8 @@ class Command(BaseCommand):
     help = (
         "Load FOCUS rows from CSV files, plain or gzipped, into the collection that the data set's"
         " flow copies from. A month may be imported any number of times: what is there stays, what"
-        " is new is added, and what its files no longer have is removed."
+        " is new is added, and what its files no longer have is removed. Name all files of a month"
+        " in one command: exports often come in parts."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
