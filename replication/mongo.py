@@ -40,25 +40,29 @@ class Purpose(StrEnum):
     LEASE = "lease"
 
 
+# A streaming monitor holds a server that gave one bad answer for unusable until its next heartbeat,
+# up to ten seconds; a polling one asks again at once.
+_POLLING: Mapping[str, Any] = {"serverMonitoringMode": "poll"}
 # Where the address does not say otherwise. A dead server must be noticed within a lease's life.
 _SHARED_DEFAULTS: Mapping[Purpose, Mapping[str, Any]] = {
     Purpose.DATA: {
         "connectTimeoutMS": 3_000,
         "serverSelectionTimeoutMS": 3_000,
         "socketTimeoutMS": 30_000,
+        **_POLLING,
     },
     Purpose.LEASE: {
         "connectTimeoutMS": 2_000,
         "serverSelectionTimeoutMS": 2_000,
         "socketTimeoutMS": 3_000,
+        **_POLLING,
     },
 }
-# Azure closes idle connections and sends no topologyVersion; a streaming monitor would hold a
-# server that refused one token for unusable until its next heartbeat.
+# Azure closes idle connections, and promises nothing about retried writes.
 _ENTRA_DEFAULTS: Mapping[str, Any] = {
     "maxIdleTimeMS": 120_000,
     "retryWrites": False,
-    "serverMonitoringMode": "poll",
+    **_POLLING,
 }
 
 

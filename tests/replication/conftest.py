@@ -16,7 +16,9 @@ from tests.replication.signed_in import Gate, control_of
 
 @pytest.fixture
 def mongo(mongo_server: str) -> Iterator[MongoClient[Document]]:
-    with MongoClient[Document](mongo_server, serverSelectionTimeoutMS=3000) as client:
+    # As the product's own clients do: a streaming monitor is slow to trust a server again.
+    options: dict[str, Any] = {"serverSelectionTimeoutMS": 3000, "serverMonitoringMode": "poll"}
+    with MongoClient[Document](mongo_server, **options) as client:
         yield client
 
 
@@ -34,15 +36,23 @@ def new_flow(mongo: MongoClient[Document]) -> Callable[..., Flow]:
     return build
 
 
+@pytest.fixture(scope="module")
+def forgetful_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server that keeps the last 50 or so events only."""
+    server = Server(tmp_path_factory.mktemp("forgetful"), free_port(), oplog_entries=50)
+    yield server
+    server.kill()
+
+
 @pytest.fixture
-def new_server(tmp_path: Path) -> Iterator[Callable[..., Server]]:
+def new_server(tmp_path: Path) -> Iterator[Callable[[], Server]]:
     """Start servers that the test may kill and start again."""
     servers: list[Server] = []
 
-    def start(**options: Any) -> Server:
+    def start() -> Server:
         folder = tmp_path / f"server-{len(servers)}"
         folder.mkdir()
-        servers.append(Server(folder, free_port(), **options))
+        servers.append(Server(folder, free_port()))
         return servers[-1]
 
     yield start

@@ -83,6 +83,15 @@ class Flow:
         clients = Clients(get=self.client, replace=self.replaced.append)
         return run_slice(self.spec, clients, timing, wanted=wanted)
 
+    def wait_for_events(self, count: int, timeout: float = 20.0) -> None:
+        """Wait until at least ``count`` events have been applied."""
+        wait_until(
+            lambda: self.events() >= count, timeout=timeout, what=f"{count} events are applied"
+        )
+
+    def wait_until_consistent(self, timeout: float = 20.0) -> None:
+        wait_until(self.consistent, timeout=timeout, what="the copy is consistent")
+
     def wait_for_equal_sides(self, timeout: float = 20.0) -> None:
         wait_until(
             lambda: raw(self.source) == raw(self.copy), timeout=timeout, what="both sides equal"

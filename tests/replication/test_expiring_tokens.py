@@ -102,7 +102,7 @@ def test_a_flow_between_two_gates_outlives_its_tokens_and_an_outage(
             flow_id=look.id,
         )
         slice_ = stack.enter_context(running(flow, Timing(lease=timedelta(seconds=20))))
-        wait_until(look.consistent, what="the copy is consistent")
+        look.wait_until_consistent()
         with inserting(look.source) as inserted:
             wait_until(lambda: look.events() > 50, what="the flow follows")
             control.fail(Endpoints.TOKEN, times=None)

@@ -27,7 +27,7 @@ def rows(count: int) -> list[Document]:
 def test_copies_then_follows_every_kind_of_change(flow: Flow) -> None:
     flow.source.insert_many(rows(3000))
     with running(flow):
-        wait_until(flow.consistent, what="the copy is consistent")
+        flow.wait_until_consistent()
         flow.source.insert_many([{"_id": n, "Cost": 1} for n in range(50)])
         flow.source.update_many({"_id": {"$lt": 10}}, {"$set": {"Cost": 2.5}})
         flow.source.replace_one({"_id": 11}, {"z": 1, "a": None})
@@ -42,7 +42,7 @@ def test_copies_then_follows_every_kind_of_change(flow: Flow) -> None:
 
 def test_a_change_is_committed_within_a_second_and_a_half(flow: Flow) -> None:
     with running(flow):
-        wait_until(flow.consistent, what="the copy is consistent")
+        flow.wait_until_consistent()
         flow.source.insert_one({"_id": 1})
         wait_until(lambda: flow.copy.find_one({"_id": 1}), timeout=1.5, what="the row is there")
 
@@ -53,7 +53,7 @@ def test_changes_during_the_copy_are_not_lost(flow: Flow) -> None:
         wait_until(lambda: flow.copy.estimated_document_count() > 0, what="the copy began")
         flow.source.delete_many({"_id": {"$in": ["row0", "row2999"]}})
         flow.source.update_one({"_id": "row7"}, {"$set": {"Cost": "new"}})
-        wait_until(flow.consistent, what="the copy is consistent")
+        flow.wait_until_consistent()
         flow.wait_for_equal_sides()
 
 
@@ -61,7 +61,7 @@ def test_marks_name_the_partitions_before_and_after_a_change(new_flow: NewFlow) 
     flow = new_flow(partition_fields=("Day",))
     flow.source.insert_many([{"_id": n, "Day": day(n)} for n in range(1, 4)])
     with running(flow):
-        wait_until(flow.consistent, what="the copy is consistent")
+        flow.wait_until_consistent()
         assert {mark["Day"] for mark in flow.partitions()} == {day(1), day(2), day(3)}
         flow.control("marks").delete_many({"flow": str(flow.id)})
         flow.source.update_one({"_id": 1}, {"$set": {"Day": day(20)}})
@@ -76,7 +76,7 @@ def test_documents_of_every_type_of_key_stay_the_bytes_they_were(flow: Flow) -> 
     keys = [1, 2.5, Int64(3), "s", b"bytes", day(1), {"a": {"b": 1}}, True, None, Decimal128("7")]
     flow.source.insert_many([{"_id": key, "v": {"n": [1, Int64(1), 1.0]}} for key in keys])
     with running(flow):
-        wait_until(flow.consistent, what="the copy is consistent")
+        flow.wait_until_consistent()
         # The embedded server looks an updated document of the key None up in vain.
         flow.source.update_many({"_id": {"$ne": None}}, {"$set": {"x": Int64(5)}})
         flow.source.delete_one({"_id": {"a": {"b": 1}}})
@@ -86,7 +86,7 @@ def test_documents_of_every_type_of_key_stay_the_bytes_they_were(flow: Flow) -> 
 
 def test_a_slice_that_is_over_hands_the_lease_on_at_once(flow: Flow) -> None:
     with running(flow) as first:
-        wait_until(flow.consistent, what="the copy is consistent")
+        flow.wait_until_consistent()
         with running(flow) as second:
             assert second.result().outcome is Outcome.NO_LEASE
         assert first.stop().outcome is Outcome.HANDED_OVER
@@ -100,7 +100,7 @@ def test_a_slice_that_is_over_hands_the_lease_on_at_once(flow: Flow) -> None:
 
 def test_a_quiet_collection_keeps_its_position_moving(flow: Flow) -> None:
     with running(flow):
-        wait_until(flow.consistent, what="the copy is consistent")
+        flow.wait_until_consistent()
         before = flow.position()
         flow.clients["source"][flow.spec.source.database]["other"].insert_one({"_id": 1})
 
@@ -115,7 +115,7 @@ def test_a_quiet_collection_keeps_its_position_moving(flow: Flow) -> None:
 def test_a_source_that_is_dropped_or_renamed_is_copied_anew(flow: Flow, event: str) -> None:
     flow.source.insert_many(rows(10))
     with running(flow):
-        wait_until(flow.consistent, what="the copy is consistent")
+        flow.wait_until_consistent()
         if event == "drop":
             flow.source.drop()
         else:
