@@ -135,6 +135,13 @@ def test_a_graph_that_fails_makes_a_viewer() -> None:
     assert permission == UserPermission("an-oid", PermissionLevel.VIEWER)
 
 
+def test_a_disabled_account_is_refused() -> None:
+    graph = NoGraph(Membership((), enabled=False))
+
+    with pytest.raises(Refused, match="account_disabled"):
+        service(graph=graph).determine_user_permission("an-oid")
+
+
 def test_a_person_who_is_gone_is_refused() -> None:
     with pytest.raises(Refused, match="account_gone"):
         service(graph=NoGraph(GraphUserGone())).determine_user_permission("an-oid")
