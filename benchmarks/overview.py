@@ -113,9 +113,9 @@ def main() -> None:
     start = LAST - DAY * (options.days - 1)
     source = Documents(generated(start=start, days=options.days, rows=options.rows))
 
-    by_month = Dataset.objects.create(name="by-month", flow="flow")
+    by_month = Dataset.objects.create(name="by-month", flow="by-month")
     loaded = milliseconds(lambda: builder_for(by_month, source).build(source.days))
-    by_day = Dataset.objects.create(name="by-day", flow="flow")
+    by_day = Dataset.objects.create(name="by-day", flow="by-day")
 
     def build_days() -> None:
         for day in source.days:

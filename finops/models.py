@@ -8,8 +8,10 @@ class Dataset(models.Model):
     """Cost data that the pages show, read from the copy that one replication flow keeps."""
 
     name = models.SlugField(unique=True)
+    # One data set a flow: the flow's marks of touched days are removed by the one that read them.
     flow = models.SlugField(
-        help_text="The replication flow whose destination the segments are built from."
+        unique=True,
+        help_text="The replication flow whose destination the segments are built from.",
     )
     version = models.PositiveBigIntegerField(
         default=0, editable=False, help_text="Grows with every publication of segments."

@@ -7,7 +7,7 @@ from celery import shared_task
 from django.conf import settings
 
 from finops.models import Dataset
-from finops.segments.builder import builder_for
+from finops.segments.builder import DaysContested, builder_for
 from finops.segments.compaction import Compactor
 from finops.segments.documents import destination_of
 from finops.segments.manifest import sweep
@@ -29,6 +29,9 @@ def build_touched_segments() -> None:
             continue
         try:
             _build(dataset)
+        except DaysContested as contested:
+            # The marks are still there, and so is the next run.
+            log.info("segments.contested", dataset=dataset.name, reason=str(contested))
         except Exception:
             log.exception("segments.build_failed", dataset=dataset.name, flow=dataset.flow)
             rest(dataset)

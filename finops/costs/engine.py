@@ -1,5 +1,6 @@
 """DuckDB in the process: bounded memory, bounded threads, a time limit for every query."""
 
+import atexit
 import os
 import threading
 from collections.abc import Mapping
@@ -110,4 +111,11 @@ def engine() -> Engine:
         if found is None:
             found = Engine(SegmentStore(), timeout=settings.DUCKDB_QUERY_TIMEOUT)
             _engines[pid] = found
+            atexit.register(_close, pid)
     return found
+
+
+def _close(pid: int) -> None:
+    """At the process's end, and not in its children's: DuckDB's spilled files go with it."""
+    if pid == os.getpid():
+        _engines.pop(pid).close()

@@ -17,7 +17,7 @@ class Migration(migrations.Migration):
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('name', models.SlugField(unique=True)),
-                ('flow', models.SlugField(help_text='The replication flow whose destination the segments are built from.')),
+                ('flow', models.SlugField(help_text='The replication flow whose destination the segments are built from.', unique=True)),
                 ('version', models.PositiveBigIntegerField(default=0, editable=False, help_text='Grows with every publication of segments.')),
                 ('published_at', models.DateTimeField(editable=False, null=True)),
                 ('claimed_until', models.DateTimeField(editable=False, null=True)),

@@ -110,7 +110,7 @@ def builder(
 
 def build_all(rows: Iterable[Row], name: str = "costs") -> Dataset:
     """A data set of which every row is published."""
-    dataset = Dataset.objects.create(name=name, flow="flow")
+    dataset = Dataset.objects.create(name=name, flow=name)
     source = MemorySource(rows)
     builder(dataset, source).build(source.days())
     dataset.refresh_from_db()

@@ -247,7 +247,7 @@ def test_an_unknown_currency_and_an_empty_data_set_are_told_apart() -> None:
     with pytest.raises(UnknownCurrency, match=r"it has: EUR\."):
         shown(build_all([charge(ANCHOR)]), currency="GBP")
     with pytest.raises(NoCostData, match="no charges yet"):
-        shown(Dataset.objects.create(name="empty", flow="flow"))
+        shown(Dataset.objects.create(name="empty", flow="empty"))
 
 
 def test_a_day_published_again_counts_once_though_its_months_file_still_holds_it() -> None:
