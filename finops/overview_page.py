@@ -7,7 +7,7 @@ from decimal import Decimal
 from django.utils.safestring import SafeString
 
 from finops.charts.axis import Axis
-from finops.charts.columns import Column, has_negatives, stacked_columns
+from finops.charts.columns import Column, marks_sums, stacked_columns
 from finops.charts.sparkline import sparkline
 from finops.costs.metrics import Metric
 from finops.costs.overview import (
@@ -99,7 +99,7 @@ class OverviewPage:
     tiles: tuple[Tile, ...]
     chart: SafeString
     chart_heading: str
-    shows_net: bool
+    marks_sums: bool
     partial: str
     span: str
     span_total: Amount
@@ -133,7 +133,7 @@ def present(overview: Overview) -> OverviewPage:
         tiles=tuple(_tile(total, overview) for total in overview.totals),
         chart=_chart(overview, columns),
         chart_heading=CHART_HEADING,
-        shows_net=has_negatives(columns),
+        marks_sums=marks_sums(columns),
         partial=_partial(overview),
         span=_span(overview),
         span_total=Amount(span_total, overview.currency),
@@ -149,7 +149,7 @@ def present(overview: Overview) -> OverviewPage:
         current=days(overview.current.start, overview.current.end),
         previous=days(overview.previous.start, overview.previous.end),
         steps=_count(len(overview.buckets), overview.grain),
-        services=tuple(_service_line(row, overview.currency) for row in overview.services),
+        services=tuple(_service_line(row, overview) for row in overview.services),
     )
 
 
@@ -175,12 +175,15 @@ def _tile(total: MetricTotal, overview: Overview) -> Tile:
     )
 
 
-def _service_line(row: ServiceRow, currency: str) -> ServiceLine:
+def _service_line(row: ServiceRow, overview: Overview) -> ServiceLine:
+    currency = overview.currency
+    # A month that has not ended would make every trend end in a fall.
+    ended = -1 if len(row.trend) > 1 and _partial(overview) else None
     width = min(max(row.share or Decimal(0), Decimal(0)), Decimal(1)) * 100
     return ServiceLine(
         name=row.service if row.service is not None else WITHOUT_SERVICE,
         colour=row.colour,
-        trend=sparkline(row.trend),
+        trend=sparkline(row.trend[:ended]),
         current=Amount(row.current, currency),
         previous=Amount(row.previous, currency) if row.previous is not None else None,
         change=change(current=row.current, previous=row.previous, fraction=row.change),

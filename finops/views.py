@@ -1,5 +1,6 @@
 """The cost pages. Each view: permitted, valid, read once, render."""
 
+import structlog
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.cache import never_cache
@@ -10,8 +11,11 @@ from accounts.guard import require_permission
 from accounts.levels import PermissionLevel
 from finops.choices import OverviewChoice
 from finops.context import shown_dataset
+from finops.costs.engine import CostQueryFailed
 from finops.costs.overview import NoCostData
 from finops.overview_page import present
+
+logger = structlog.get_logger(__name__)
 
 
 @require_safe
@@ -28,6 +32,8 @@ def overview(request: HttpRequest) -> HttpResponse:
         costs = choice.load(dataset)
     except NoCostData:
         return render(request, "finops/no_costs.html", {"dataset": dataset})
+    except CostQueryFailed as failure:
+        return _unanswered(request, failure)
     if request.GET:
         choice.remember(request.session, costs)
     return render(request, "finops/overview.html", {"page": present(costs)})
@@ -42,3 +48,9 @@ def freshness(request: HttpRequest) -> HttpResponse:
     shown = request.GET.get("shown", "")
     outdated = dataset is not None and shown not in ("", str(dataset.version))
     return render(request, "finops/freshness.html", {"shown": shown, "outdated": outdated})
+
+
+def _unanswered(request: HttpRequest, failure: CostQueryFailed) -> HttpResponse:
+    """Say that a query over the costs gave no answer, and why."""
+    logger.error("cost_query_failed", exc_info=failure)
+    return render(request, "503.html", {"reason": failure}, status=503)

@@ -17,6 +17,7 @@ HEIGHT = _TOP + _PLOT + _LABELS
 _CHARACTER = 6.9  # pixels: a generous width of a digit in an axis label
 _WIDEST_COLUMN = 6.0  # per cent of the plot, so that three columns do not become three walls
 _GAP = 1.0  # pixels between segments that are tall enough to spare them
+_SEEN = 1.5  # pixels: less than this does not look like a segment
 _LABELS_WHEN_NARROW = 7
 _LABELS_WHEN_WIDE = 31
 
@@ -51,9 +52,10 @@ class Column:
         return sum((value for value in self.values if value < 0), Decimal(0))
 
 
-def has_negatives(columns: Sequence[Column]) -> bool:
-    """Return whether any segment is drawn below the axis."""
-    return any(column.below for column in columns)
+def marks_sums(columns: Sequence[Column]) -> bool:
+    """Return whether the chart marks the sum of any column, as it does for those on both sides."""
+    axis = _axis(columns)
+    return any(_marks_sum(column, axis) for column in columns)
 
 
 def stacked_columns(
@@ -70,7 +72,7 @@ def stacked_columns(
     element that names the chart. Each column is a list item that can take the focus (one stop in
     the order of tabs; the script moves it with the arrow keys) and names its total.
     """
-    axis = nice_axis(min(c.below for c in columns), max(c.above for c in columns))
+    axis = _axis(columns)
     parts = [
         *_scale(axis, tick_label),
         f'<svg class="plot" role="group" aria-labelledby="{escape(labelled_by)}"'
@@ -83,6 +85,17 @@ def stacked_columns(
     parts += ["</g>", *_ticks(columns), "</svg>"]
     # Every text above is escaped where it is put in; everything else is geometry.
     return mark_safe("".join(parts))  # noqa: S308
+
+
+def _axis(columns: Sequence[Column]) -> Axis:
+    return nice_axis(min(c.below for c in columns), max(c.above for c in columns))
+
+
+def _marks_sum(column: Column, axis: Axis) -> bool:
+    """Whether both sides can be seen, so that the column's ends do not show its sum."""
+    zero = _y(axis, Decimal(0))
+    sides = zero - _y(axis, column.above), _y(axis, column.below) - zero
+    return min(sides) >= _SEEN
 
 
 def _y(axis: Axis, value: Decimal) -> float:
@@ -128,7 +141,7 @@ def _column(
         f'<svg x="{left + (band - width) / 2:.3f}%" width="{width:.3f}%">'
     )
     yield from _segments(column, axis, colours)
-    if column.above and column.below:
+    if _marks_sum(column, axis):
         y = f"{_y(axis, column.total):.1f}"
         yield f'<line class="net" x1="0" x2="100%" y1="{y}" y2="{y}"/>'
     yield "</svg></g>"

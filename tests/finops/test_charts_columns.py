@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from finops.charts.columns import Column, stacked_columns
+from finops.charts.columns import Column, marks_sums, stacked_columns
 from tests.finops.svg import parse, stack, texts, with_class
 
 VALUES = st.decimals(min_value=-(10**9), max_value=10**9, places=6)
@@ -53,9 +53,12 @@ def test_negative_segments_hang_below_the_axis() -> None:
 
 
 def test_a_column_on_both_sides_marks_its_sum() -> None:
-    both, above = with_class(draw([column("Jan", 30, -10), column("Feb", 5, 5)]), "column")
+    columns = [column("Jan", 30, -10), column("Feb", 5, 5), column("Mar", 30, "-0.001")]
+    both, above, unseen = with_class(draw(columns), "column")
     assert len(with_class(both, "net")) == 1
-    assert with_class(above, "net") == []
+    assert with_class(above, "net") == with_class(unseen, "net") == []
+    assert marks_sums(columns)
+    assert not marks_sums(columns[1:])
 
 
 @given(rows=st.lists(st.tuples(VALUES, VALUES, VALUES), min_size=1, max_size=20))

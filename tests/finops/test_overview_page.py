@@ -66,7 +66,7 @@ def test_the_table_of_the_chart_adds_up_to_its_total() -> None:
     for row in page.chart_rows:
         assert sum(amount.value for amount in row.amounts) == row.total.value
     assert sum(row.total.value for row in page.chart_rows) == page.span_total.value
-    assert page.shows_net
+    assert page.marks_sums
 
 
 def test_a_month_that_has_not_ended_is_marked_and_named() -> None:
@@ -75,6 +75,14 @@ def test_a_month_that_has_not_ended_is_marked_and_named() -> None:
     assert page.partial == "Oct 2026 holds 1–20 Oct only"
     assert page.chart_rows[-1].name == "Oct 2026, to 20 Oct 2026"
     assert len(with_class(parse(page.chart), "partial")) == 1
+
+
+def test_a_trend_ends_with_the_last_whole_month() -> None:
+    costs = [*range(1, 13), 1]
+    month_to_date = present(make_overview({"Compute": costs})).services[0].trend
+    whole = present(make_overview({"Compute": costs}, anchor=date(2026, 10, 31))).services[0].trend
+    lines = [next(parse(one).iter("polyline")).get("points", "") for one in (month_to_date, whole)]
+    assert [len(line.split()) for line in lines] == [12, 13]
 
 
 def test_a_whole_month_is_not() -> None:

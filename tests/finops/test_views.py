@@ -13,6 +13,7 @@ from django.test import Client, RequestFactory
 from django.views import defaults
 
 from accounts.levels import PermissionLevel
+from finops.costs.engine import QueryTooLong
 from finops.models import Dataset
 from replication.status import FlowState
 from tests.finops.cost_documents import build_all, charge
@@ -159,6 +160,18 @@ def test_errors_are_for_administrators(client: Client, costs: Dataset, flow: Fak
 def test_a_dead_cluster_fails_no_page(viewer: Client, costs: Dataset, flow: FakeFlow) -> None:
     flow.answer = OSError("no route to host")
     assert "The state of replication is unknown" in page(viewer)
+
+
+def test_a_query_that_takes_too_long_gets_a_clear_page(
+    viewer: Client, costs: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def too_long(**_: object) -> None:
+        raise QueryTooLong("The query took longer than 5 s and was stopped.")
+
+    monkeypatch.setattr("finops.choices.load_overview", too_long)
+    response = viewer.get("/")
+    assert response.status_code == 503
+    assert "took longer than 5 s" in response.content.decode()
 
 
 def test_an_open_page_learns_of_newer_figures(viewer: Client, costs: Dataset) -> None:
