@@ -64,9 +64,12 @@ class Cluster:
 
     def _renew(self) -> None:
         key = self._keys.signing
-        token = jwt.encode(self.claims(), key.private, algorithm="RS256", headers={"kid": key.kid})
+        claims = self.claims()
+        token = jwt.encode(claims, key.private, algorithm="RS256", headers={"kid": key.kid})
         write_private(self._file, token.encode())
-        self._renew_at = time.time() + self._lifetime / 2
+        # The end is in whole seconds; a lifetime of one must not lead to renewing without a pause.
+        half = self._lifetime / 2
+        self._renew_at = max(claims["exp"] - half, time.time() + half / 2)
 
     def _keep_renewing(self) -> None:
         with self._wake:

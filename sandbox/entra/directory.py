@@ -118,7 +118,7 @@ PEOPLE: Mapping[str, Person] = MappingProxyType(
             _person("ada", 1, "Ada Lindgren", "Everything, and the admin", GROUP_ADMIN),
             _person("ben", 2, "Ben Okafor", "All costs, as an analyst", GROUP_ANALYST),
             _person("cleo", 3, "Cleo Marchetti", "The cost pages, as a viewer", GROUP_VIEWER),
-            _person("dan", 4, "Dan Kowalski", "A member of no group at all"),
+            _person("dan", 4, "Dan Kowalski", "A viewer by default, in no group at all"),
             _person(
                 "eva",
                 5,

@@ -21,14 +21,14 @@ def page_of(
     query = request.query
     size = _page_size(query.get("$top"))
     token = query.get("$skiptoken")
-    start = _open(tenant.page_key, request.path, token) if token is not None else 0
+    start = unseal(tenant.page_key, request.path, token) if token is not None else 0
     page: dict[str, object] = {
         "@odata.context": f"{tenant.addresses.graph}/v1.0/$metadata#{context}"
     }
     if token is None and query.get("$count", "").lower() == "true":
         page["@odata.count"] = len(rows)
     if start + size < len(rows):
-        following = query | {"$skiptoken": _seal(tenant.page_key, request.path, start + size)}
+        following = query | {"$skiptoken": seal(tenant.page_key, request.path, start + size)}
         parameters = urlencode(following, safe="$,", quote_via=quote)
         # The configured host, never the request's: a next link must lead back to this Graph.
         page["@odata.nextLink"] = f"{tenant.addresses.tls}{quote(request.path)}?{parameters}"
@@ -48,12 +48,14 @@ def _page_size(top: str | None) -> int:
     return int(top)
 
 
-def _seal(key: bytes, path: str, start: int) -> str:
+def seal(key: bytes, path: str, start: int) -> str:
+    """A token for the rows of ``path`` from ``start`` on, which only ``key`` can make."""
     content = str(start).encode()
     return urlsafe_b64encode(_mac(key, path, content) + content).decode()
 
 
-def _open(key: bytes, path: str, token: str) -> int:
+def unseal(key: bytes, path: str, token: str) -> int:
+    """The start that ``token`` stands for. Raises ``GraphError`` for an invented one."""
     try:
         raw = urlsafe_b64decode(token)
     except ValueError:

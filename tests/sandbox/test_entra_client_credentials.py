@@ -226,7 +226,7 @@ def test_the_federated_token_is_renewed_in_time(
     file = entra.server.federated_token_file
     assert file.stat().st_mode & 0o777 == 0o600
 
-    entra.control.set_lifetimes(federated=0.4)
+    entra.control.set_lifetimes(federated=1.5)
     first = file.read_text()
     wait_until(lambda: file.read_text() != first, timeout=5, what="a new federated token")
 
@@ -247,13 +247,13 @@ def test_a_lifetime_may_have_a_fraction(entra: Entra) -> None:
 
 
 def test_graph_counts_the_fraction(entra: Entra) -> None:
-    entra.control.set_lifetimes(token=0.3)
+    entra.control.set_lifetimes(token=1.5)
     token = entra.app_token().json()["access_token"]
     assert entra.graph("groups?$top=1", token).status_code == 200
 
     wait_until(
         lambda: entra.graph("groups?$top=1", token).status_code == 401,
-        timeout=3,
+        timeout=5,
         what="the token's end",
     )
 
