@@ -1,6 +1,7 @@
 """A browser that opens pages as somebody, and knows whether one of them broke a rule."""
 
 import gzip
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -11,7 +12,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, Response, sync_pl
 from accounts.levels import PermissionLevel
 from tests.finops.people import sign_in
 
-CHROMIUM = "/usr/bin/chromium"
+CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
 _ARGUMENTS = [
     "--no-sandbox",
     "--disable-gpu",

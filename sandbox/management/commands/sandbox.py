@@ -64,12 +64,9 @@ class Command(BaseCommand):
         layout.write_environment()
         environment = {**os.environ, **layout.environment(), "LOG_LEVEL": "WARNING"}
         manage = [sys.executable, str(ROOT / "manage.py")]
-        supervisor.run("database", [*manage, "migrate", "--verbosity", "0"], environment)
-        uris = [layout.gate_uri("source"), layout.gate_uri("destination")]
-        supervisor.run("flow and groups", [*manage, "sandbox_setup", *uris], environment)
-        if options["data"] != "none":
-            load = [*manage, "sandbox_load", options["data"], "--rows", str(options["rows"])]
-            supervisor.run("data into the source", load, environment)
+        prepare = [*manage, "sandbox_prepare", *map(layout.gate_uri, ("source", "destination"))]
+        prepare += ["--data", options["data"], "--rows", str(options["rows"])]
+        supervisor.run("database, flow, groups, and data into the source", prepare, environment)
         supervisor.start(*layout.django_parts())
         supervisor.run("data on its way to the pages", [*manage, "sandbox_wait"], environment)
         _note_processes(state, supervisor)
@@ -90,11 +87,13 @@ def _note_processes(state: Path, supervisor: Supervisor) -> None:
 
 
 def _welcome(layout: Layout) -> str:
-    people = "\n".join(
-        f"    {person.name:<22} {person.upn:<38} {person.sees}" for person in PEOPLE.values()
+    people = list(PEOPLE.values())
+    names, upns = (
+        max(map(len, column)) for column in zip(*((p.name, p.upn) for p in people), strict=True)
     )
+    lines = "\n".join(f"    {p.name:<{names}}  {p.upn:<{upns}}  {p.sees}" for p in people)
     return (
-        f"\nOpen {layout.site_url} and sign in as one of\n{people}\n"
+        f"\nOpen {layout.site_url} and sign in as one of\n{lines}\n"
         f"\nOther commands reach this sandbox with ENV_FILE={layout.state / 'env'}."
         "\nCtrl-C ends it and keeps the data."
     )
