@@ -109,14 +109,23 @@ class _Listener(ThreadingMixIn, TCPServer):
     site: Site
 
     def __init__(self, port: int, option: str, context: ssl.SSLContext | None = None) -> None:
+        self._asked_for = (port, option)
         self._context = context
         self._open: set[socket.socket] = set()
         self._open_lock = threading.Lock()
+        super().__init__((HOST, port), _Handler, bind_and_activate=False)
         try:
-            super().__init__((HOST, port), _Handler)
-        except (OSError, OverflowError) as error:
-            cause = error if isinstance(error, OSError) else OSError(str(error))
-            raise PortBusy(port, option, cause) from error
+            self.server_bind()
+        except OSError as error:
+            self.server_close()
+            raise PortBusy(*self._asked_for, error) from error
+
+    def server_activate(self) -> None:
+        """Let clients connect from now on. Raises ``PortBusy``."""
+        try:
+            super().server_activate()
+        except OSError as error:
+            raise PortBusy(*self._asked_for, error) from error
 
     @property
     def port(self) -> int:
@@ -201,11 +210,14 @@ class EntraServer:
                 front_channel_url=options.front_channel_url,
                 redirect_uris=options.redirect_uris,
             )
+            tls.site = Site(self.tenant, tls_routes(self.tenant))
+            pages.site = Site(self.tenant, page_routes(self.tenant))
+            # Only now: who can connect finds every file of the state folder in its place.
+            for listener in self._listeners:
+                listener.server_activate()
         except BaseException:
             self._close_listeners()
             raise
-        tls.site = Site(self.tenant, tls_routes(self.tenant))
-        pages.site = Site(self.tenant, page_routes(self.tenant))
         self._threads = [
             threading.Thread(
                 target=listener.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True
