@@ -5,6 +5,7 @@ import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 from django.conf import settings
 from django.core.management import call_command
@@ -98,7 +99,7 @@ def create_rows(*, source: str, destination: str) -> None:
     Dataset.objects.get_or_create(name="costs", defaults={"flow": FLOW})
     for oid, (title, level) in GROUPS.items():
         if not GroupMapping.objects.filter(group_oid=oid).exists():
-            create_mapping(group_oid=oid, display_name=title, level=level, note="Sandbox")
+            create_mapping(group_oid=UUID(oid), display_name=title, level=level, note="Sandbox")
 
 
 def _named(wanted: dict[str, Any]) -> str:
