@@ -20,7 +20,7 @@ from pymongo import ReturnDocument
 from pymongo.database import Database
 from pymongo.errors import DuplicateKeyError, PyMongoError
 
-from replication.errors import describe
+from replication.errors import Interrupted, describe
 
 log = structlog.get_logger(__name__)
 
@@ -113,15 +113,20 @@ class Leases:
         )
         return result.matched_count == 1
 
-    def release(self, grant: Grant) -> None:
+    def release(self, grant: Grant, *, error: str | None) -> None:
         """End the lease now, so that a successor need not wait for it to expire.
+
+        ``error`` is why the owner leaves, if something is wrong.
 
         An owner that leaves in order has nothing open, and the driver will use its session for
         something else: no successor may end it.
         """
         self._leases.update_one(
             {"_id": grant.key, "number": grant.number},
-            {"$set": {"expires": _LONG_AGO}, "$pull": {"sessions": grant.session}},
+            {
+                "$set": {"expires": _LONG_AGO, "error": error},
+                "$pull": {"sessions": grant.session},
+            },
         )
 
     def states(self, keys: Iterable[str]) -> dict[str, LeaseState]:
@@ -167,9 +172,10 @@ class LeaseKeeper:
     ) -> None:
         self._stop.set()
         self._thread.join()
+        wrong = None if error is None or isinstance(error, Interrupted) else describe(error)
         if not self._lost.is_set():
             try:
-                self._leases.release(self._grant)
+                self._leases.release(self._grant, error=wrong)
             except PyMongoError as failure:
                 # It expires by itself; the successor waits for that.
                 log.warning("lease_release_failed", stream=self._grant.key, error=describe(failure))

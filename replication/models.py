@@ -20,7 +20,10 @@ _FORM_FIELDS = {"connection_uri": "uri", "scopes": "scope"}
 class Connection(models.Model):
     """A MongoDB cluster and how to sign in to it. Never holds a secret, only where one is."""
 
-    name = models.SlugField(unique=True, help_text="A short name, e.g. 'billing-eu'.")
+    name = models.SlugField(
+        unique=True,
+        help_text="A short name, e.g. 'billing-eu'. Renamed, its flows copy everything anew.",
+    )
     uri = models.CharField(
         "address",
         max_length=2000,

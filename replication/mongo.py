@@ -104,7 +104,7 @@ def new_mongo_client(
             options["password"] = config.password
         return MongoClient(config.connection_uri, **options)
     _refuse_foreign_nodes(config, policy)
-    callback = EntraCallback(provider or _new_provider(config, policy))
+    callback = EntraCallback(provider or _new_provider(config, policy), timeout=config.auth_timeout)
     options |= {k: v for k, v in _ENTRA_DEFAULTS.items() if k.lower() not in given}
     return _EntraClient(
         callback,

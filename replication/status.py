@@ -94,7 +94,7 @@ def status_of(flow: Flow) -> FlowStatus:
             lease = Leases.seen_in(control).states([spec.key]).get(spec.key)
     except (PyMongoError, ReplicationError) as failure:
         error = error or f"The destination {flow.destination.name!r}: {describe(failure)}"
-    if lease is not None and lease.live:
+    if lease is not None:
         error = error or lease.error
     position_at = _position_at(position, lease)
     lag = None if position_at is None else (datetime.now(UTC) - position_at).total_seconds()

@@ -11,10 +11,12 @@ class EntraCallback(OIDCCallback):
 
     pymongo returns a callback's ``refresh_token`` with its next request, and it asks again only
     after a server has refused the token: so the number that travels there says which one it was.
+    The driver would wait a minute for a token; ``timeout`` (seconds) shortens that.
     """
 
-    def __init__(self, provider: MongoEntraTokenProvider) -> None:
+    def __init__(self, provider: MongoEntraTokenProvider, *, timeout: float = 10.0) -> None:
         self._provider = provider
+        self._timeout = timeout
         self._stopped = False
 
     def fetch(self, context: OIDCCallbackContext) -> OIDCCallbackResult:
@@ -23,7 +25,7 @@ class EntraCallback(OIDCCallback):
             raise TokenUnavailable("This client is being closed: it asks for no more tokens.")
         refused = int(context.refresh_token) if context.refresh_token else None
         credentials = self._provider.get_mongo_token(
-            timeout=context.timeout_seconds, refused=refused
+            timeout=min(context.timeout_seconds, self._timeout), refused=refused
         )
         return OIDCCallbackResult(
             access_token=credentials.token, refresh_token=str(credentials.generation)

@@ -113,7 +113,7 @@ class MongoEntraTokenProvider:
     def get_mongo_token(self, *, timeout: float = 10.0, refused: int | None = None) -> Credentials:
         """Return a token with some life left that no server has refused.
 
-        Waits at most ``timeout`` seconds for the request of another thread. ``refused`` is the
+        Waits at most ``timeout`` seconds for a request. ``refused`` is the
         generation of the token that a server has just refused or called expired.
 
         Raises:
@@ -131,14 +131,11 @@ class MongoEntraTokenProvider:
                     self._ensure_refresher()
                     return current
                 if now < self._failed_until:
-                    return self._stale_or_raise()
+                    return self._stale_or_raise(self._failure)
                 if not self._requesting:
-                    self._requesting = True
-                    break
+                    self._start_request()
                 if not self._changed.wait(deadline - time.monotonic()):
-                    self._failure = "the request is still under way"
-                    return self._stale_or_raise()
-        return self._request()
+                    return self._stale_or_raise("the request is still under way")
 
     def refresh_if_due(self) -> None:
         """Renew the token if its time has come; the old one stays in use if that fails."""
@@ -149,7 +146,7 @@ class MongoEntraTokenProvider:
             if self._clock() < max(current.refresh_at, self._refresh_again_at):
                 return
             self._requesting = True
-        self._request(must_have=False)
+        self._request()
 
     def close(self) -> None:
         """End the background thread; using the provider again starts it again."""
@@ -168,18 +165,25 @@ class MongoEntraTokenProvider:
             self._refused.append(_fingerprint(current.token))
         self._current = None
 
-    def _stale_or_raise(self) -> Credentials:
+    def _stale_or_raise(self, failure: str) -> Credentials:
         current = self._current
         if current is not None and self._clock() < current.expires_at:
             return current
-        raise TokenUnavailable(f"No Entra token for {self._config.scope}: {self._failure}")
+        raise TokenUnavailable(f"No Entra token for {self._config.scope}: {failure}")
 
-    def _request(self, *, must_have: bool = True) -> Credentials:
+    def _start_request(self) -> None:
+        """Ask in a thread of its own: a service that hangs must not outlast a caller's timeout."""
+        self._requesting = True
+        threading.Thread(target=self._request, name="mongo-token-request", daemon=True).start()
+
+    def _request(self) -> None:
         """Ask for a token, as the only thread that does, and wake those that wait for it."""
         token: AccessToken | None = None
         failure = "the request was interrupted"
         try:
             token, failure = self._ask()
+        except Exception as error:  # noqa: BLE001 - whoever waits must learn of it, and try again
+            failure = f"an unexpected {type(error).__name__}"
         finally:
             with self._changed:
                 self._requesting = False
@@ -189,11 +193,6 @@ class MongoEntraTokenProvider:
                 else:
                     self._remember(failure)
                 self._changed.notify_all()
-        with self._changed:
-            current = self._current
-            if not must_have and current is not None:
-                return current
-            return self._stale_or_raise()
 
     def _ask(self) -> tuple[AccessToken | None, str]:
         """Return a token, or None and the reason after the last attempt."""
@@ -221,7 +220,7 @@ class MongoEntraTokenProvider:
             refresh_at = token.expires_at - (ahead if life > 2 * ahead else life / 2)
         tenant_id, object_id = token_identity(token.token)
         self._generation += 1
-        self._failure, self._failed_until, self._refresh_again_at = "it has expired", 0.0, 0.0
+        self._failed_until = self._refresh_again_at = 0.0
         self._current = Credentials(
             token=token.token,
             expires_at=token.expires_at,

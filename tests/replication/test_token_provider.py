@@ -91,18 +91,29 @@ def test_a_request_is_repeated_before_it_counts_as_failed(service: Service) -> N
     assert service.requests == 3
 
 
-def test_who_waits_too_long_for_anothers_request_is_told(service: Service) -> None:
-    provider = provider_of(service)
+def test_a_service_that_hangs_does_not_outlast_a_callers_patience(service: Service) -> None:
+    callback = EntraCallback(provider_of(service), timeout=1)
     service.released.clear()
-    first = threading.Thread(target=provider.get_mongo_token)
-    first.start()
-    wait_until(lambda: service.requests == 1)
-    began = time.monotonic()
-    with pytest.raises(TokenUnavailable, match="under way"):
-        EntraCallback(provider).fetch(context(seconds=0))
-    assert 0.9 < time.monotonic() - began < 5
+    for seconds in (0, 60):
+        began = time.monotonic()
+        with pytest.raises(TokenUnavailable, match="under way"):
+            callback.fetch(context(seconds=seconds))
+        assert 0.9 < time.monotonic() - began < 5
+    assert service.requests == 1
     service.released.set()
-    first.join()
+    assert callback.fetch(context()).access_token
+
+
+def test_an_unexpected_error_is_told_by_its_type_and_asked_again(
+    service: Service, clock: Clock
+) -> None:
+    provider = provider_of(service)
+    service.life = "wrong"  # type: ignore[assignment]
+    with pytest.raises(TokenUnavailable, match="an unexpected TypeError"):
+        provider.get_mongo_token()
+    service.life = 60
+    clock.now += 2
+    assert provider.get_mongo_token()
 
 
 def test_a_token_is_kept_for_its_life(service: Service, clock: Clock) -> None:
@@ -226,6 +237,11 @@ def test_no_token_is_in_a_repr_a_log_or_an_error(service: Service, clock: Clock)
         service.repeat = credentials.token
         with pytest.raises(TokenUnavailable) as error:
             provider.get_mongo_token(refused=credentials.generation)
+    assert {entry["event"] for entry in logs} == {
+        "mongo_token_acquired",
+        "mongo_token_refused",
+        "mongo_token_failed",
+    }
     shown = repr((credentials, provider, logs, error.value, service.request_token("x")))
     assert CANARY in credentials.token
     assert CANARY not in shown
