@@ -71,10 +71,12 @@ def test_a_missing_wheel_is_named_with_the_platforms_that_have_one(tmp_path: Pat
     (tmp_path / "tools").symlink_to(ROOT / "tools")
     environment = tmp_path / ".venv" / "bin"
     environment.mkdir(parents=True)
-    words = "ERROR: No matching distribution found for secantusdb==0.7.0b3"
-    pretend(
-        environment, "python", f'[ "$1" = -V ] && echo Python 3.12.1 || (echo "{words}"; exit 1)'
-    )
+    script = """case "$1" in
+-c) ;;
+-V) echo Python 3.12.1 ;;
+*) echo 'ERROR: No matching distribution found for secantusdb==0.7.0b3'; exit 1 ;;
+esac"""
+    pretend(environment, "python", script)
     (tmp_path / "lock.txt").touch()
     refused = subprocess.run(
         ["tools/install", "lock.txt"], cwd=tmp_path, capture_output=True, text=True, check=False
