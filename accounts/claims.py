@@ -72,6 +72,7 @@ class VerifiedClaims:
     preferred_username: str
     login_hint: str = field(default="", repr=False)
     sid: str = field(default="", repr=False)
+    is_guest: bool = False  # of another organisation, invited into this tenant
 
     def for_display(self) -> UserClaims:
         """Return the copy that a session keeps."""

@@ -38,6 +38,9 @@ class AuthConfig:
     cookie_secret: str = field(repr=False)
     server_metadata_url: str
     group_mappings: Mapping[str, PermissionLevel] = field(default_factory=dict)
+    # What stands in for the secret: a certificate, or a cluster's token.
+    certificate_path: str = ""
+    federated_token_file: str = ""
 
     @classmethod
     def from_secrets(cls, secrets: Mapping[str, Any]) -> "AuthConfig":
@@ -59,6 +62,8 @@ class AuthConfig:
     def validate(self) -> None:
         """Raise ``ConfigurationError``, which names every missing field, unless all is there."""
         missing = [name for name in _REQUIRED if not getattr(self, name)]
+        if self.certificate_path or self.federated_token_file:
+            missing = [name for name in missing if name != "client_secret"]
         if missing:
             raise ConfigurationError(
                 f"Sign-in is not configured: {', '.join(missing)} missing. They come from the app"
@@ -105,6 +110,8 @@ def load_auth_config() -> AuthConfig:
             "/v2.0/.well-known/openid-configuration"
         ),
         group_mappings=mappings.load().levels,
+        certificate_path=settings.ENTRA_CLIENT_CERTIFICATE_PATH,
+        federated_token_file=settings.ENTRA_FEDERATED_TOKEN_FILE,
     )
     config.validate()
     return config

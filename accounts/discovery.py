@@ -21,6 +21,15 @@ from accounts.transport import Transport, Unreachable
 logger = structlog.stdlib.get_logger("accounts.discovery")
 
 MAX_AGE = 3600.0  # seconds after which the document is fetched again
+# Graph gets tokens that read the directory, so a document cannot name just any host for it.
+GRAPH_HOSTS = frozenset(
+    {
+        "graph.microsoft.com",
+        "graph.microsoft.us",
+        "dod-graph.microsoft.us",
+        "microsoftgraph.chinacloudapi.cn",
+    }
+)
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
@@ -30,13 +39,14 @@ class UntrustedDocument(ValueError):
 
 @dataclass(frozen=True)
 class Endpoints:
-    """Where to send people and requests. Every one is on the authority's host."""
+    """Where to send people and requests. Every one but Graph is on the authority's host."""
 
     issuer: str
     authorization: str
     token: str
     keys: str
     end_session: str
+    graph_host: str = ""  # "" where the document names none that we know
 
 
 def read_endpoints(
@@ -68,6 +78,7 @@ def read_endpoints(
         token=endpoint("token_endpoint"),
         keys=endpoint("jwks_uri"),
         end_session=endpoint("end_session_endpoint", for_browsers=True),
+        graph_host=host if (host := document.get("msgraph_host")) in GRAPH_HOSTS else "",
     )
 
 
@@ -113,6 +124,15 @@ def endpoints() -> Endpoints:
     except UntrustedDocument as error:
         logger.error("discovery_untrusted", error=str(error))  # noqa: TRY400 - the message is all
         raise Refused(Reason.ENTRA_UNTRUSTED) from None
+
+
+def graph_url() -> str:
+    """Return Microsoft Graph's address in the configured authority's cloud. Raises ``Refused``."""
+    host = endpoints().graph_host
+    if not host:
+        logger.error("graph_not_discovered", hint="Set GRAPH_URL.")
+        raise Refused(Reason.ENTRA_UNTRUSTED)
+    return f"https://{host}"
 
 
 def forget() -> None:

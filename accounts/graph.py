@@ -26,6 +26,14 @@ import structlog
 from django.conf import settings
 from django.utils.dateparse import parse_datetime
 
+from accounts.credentials import (
+    ClientCredential,
+    ClientSecret,
+    CredentialError,
+    client_credential,
+)
+from accounts.discovery import graph_url as discovered_graph_url
+from accounts.reasons import Refused
 from accounts.transport import Answer, BudgetRetry, Transport, Unreachable, budget
 
 logger = structlog.stdlib.get_logger("accounts.graph")
@@ -79,21 +87,31 @@ class GraphAPIClient:
     def __init__(
         self,
         client_id: str,
-        client_secret: str,
+        client_secret: str | ClientCredential,
         tenant_id: str,
         *,
         graph_url: str = "https://graph.microsoft.com",
         authority_host: str = "https://login.microsoftonline.com",
     ) -> None:
         self._client_id = client_id
-        self._client_secret = client_secret
+        self._credential: ClientCredential = (
+            ClientSecret(client_secret) if isinstance(client_secret, str) else client_secret
+        )
         self._authority = f"{authority_host}/{tenant_id}"
-        self._graph_url = graph_url.rstrip("/")
+        self._configured_graph_url = graph_url.rstrip("/")
         self._lock = threading.Lock()
         self._application: Any = None
 
     def __repr__(self) -> str:
-        return f"<GraphAPIClient {self._client_id} at {self._graph_url}>"
+        return f"<GraphAPIClient {self._client_id}>"
+
+    @property
+    def _graph_url(self) -> str:
+        """Where no setting says, the authority's discovery does: each cloud has a Graph."""
+        try:
+            return self._configured_graph_url or discovered_graph_url()
+        except Refused as refusal:
+            raise GraphUnavailable(f"discovery: {refusal.reason}") from None
 
     def membership(self, user_oid: str) -> Membership:
         """Return the account's state and all groups. Raises ``GraphError``.
@@ -171,6 +189,8 @@ class GraphAPIClient:
     def _get_access_token(self) -> str:
         try:
             result = self._app().acquire_token_for_client([f"{self._graph_url}/.default"])
+        except CredentialError as error:
+            raise GraphForbidden(f"no token for Graph: {error}") from None
         except (Unreachable, ValueError, OSError) as error:
             raise GraphUnavailable(f"no token for Graph: {type(error).__name__}") from None
         token = result.get("access_token")
@@ -191,7 +211,7 @@ class GraphAPIClient:
             if self._application is None:
                 self._application = msal.ConfidentialClientApplication(
                     self._client_id,
-                    client_credential=self._client_secret,
+                    client_credential=self._credential.for_msal(),
                     authority=self._authority,
                     instance_discovery=False,
                     http_client=_ForMsal(),
@@ -267,7 +287,7 @@ def graph_client() -> GraphAPIClient:
     """Return the process's client for the settings as they are."""
     return _client(
         settings.ENTRA_CLIENT_ID,
-        settings.ENTRA_CLIENT_SECRET,
+        client_credential(),
         settings.ENTRA_TENANT_ID,
         settings.GRAPH_URL,
         settings.ENTRA_AUTHORITY_HOST,
@@ -276,10 +296,14 @@ def graph_client() -> GraphAPIClient:
 
 @functools.lru_cache(maxsize=4)
 def _client(
-    client_id: str, client_secret: str, tenant_id: str, graph_url: str, authority_host: str
+    client_id: str,
+    credential: ClientCredential,
+    tenant_id: str,
+    graph_url: str,
+    authority_host: str,
 ) -> GraphAPIClient:
     return GraphAPIClient(
-        client_id, client_secret, tenant_id, graph_url=graph_url, authority_host=authority_host
+        client_id, credential, tenant_id, graph_url=graph_url, authority_host=authority_host
     )
 
 

@@ -78,6 +78,7 @@ def verify(
         preferred_username=display_text(payload.get("preferred_username")),
         login_hint=display_text(payload.get("login_hint"), limit=1000),
         sid=display_text(payload.get("sid")),
+        is_guest=_is_guest(payload, tenant_id),
     )
 
 
@@ -98,6 +99,17 @@ def _decode(token: str, *, key: jwt.PyJWK, audience: str, issuer: str) -> dict[s
         raise Refused(next(reasons, Reason.TOKEN_MALFORMED)) from None
     except (ValueError, TypeError, OverflowError, RecursionError):
         raise Refused(Reason.TOKEN_MALFORMED) from None
+
+
+def _is_guest(payload: dict[str, Any], tenant_id: str) -> bool:
+    """Return whether a token is a guest's. Its ``tid`` is our tenant's: other claims tell.
+
+    ``acct`` is 0 for members, where the app registration asks for it; ``idp`` names the home
+    tenant, or another provider, of somebody whose home is not here.
+    """
+    idp = payload.get("idp")
+    is_ours = idp in {None, payload["iss"], f"https://sts.windows.net/{tenant_id}/"}
+    return payload.get("acct") not in {None, 0, "0"} or not is_ours
 
 
 def _guid(value: object) -> UUID:

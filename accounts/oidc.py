@@ -23,6 +23,7 @@ from mozilla_django_oidc.auth import OIDCAuthenticationBackend
 from accounts import id_token, keys
 from accounts.claims import VerifiedClaims
 from accounts.config import ConfigurationError, callback_url, load_auth_config
+from accounts.credentials import CredentialError, client_credential
 from accounts.discovery import endpoints
 from accounts.graph import Membership, graph_client
 from accounts.levels import PermissionLevel
@@ -41,7 +42,7 @@ _SETTINGS: Final[dict[str, Callable[[], Any]]] = {
     "OIDC_OP_USER_ENDPOINT": str,  # never asked: identity comes from the ID token alone
     "OIDC_OP_JWKS_ENDPOINT": lambda: endpoints().keys,
     "OIDC_RP_CLIENT_ID": lambda: settings.ENTRA_CLIENT_ID,
-    "OIDC_RP_CLIENT_SECRET": str,  # added where the request is made, so that no frame holds it
+    "OIDC_RP_CLIENT_SECRET": str,  # accounts.credentials proves who we are
     "OIDC_RP_SIGN_ALGO": lambda: id_token.ALGORITHM,
     "OIDC_AUTHENTICATION_CALLBACK_URL": lambda: "accounts:callback",
     "OIDC_USE_NONCE": lambda: True,
@@ -97,10 +98,11 @@ class EntraBackend(OIDCAuthenticationBackend):  # type: ignore[misc]  # the libr
     @sensitive_variables()
     def get_token(self, payload: dict[str, str]) -> dict[str, Any]:
         """Exchange the code. Raises ``Refused``."""
-        form = payload | {
-            "redirect_uri": callback_url(),
-            "client_secret": settings.ENTRA_CLIENT_SECRET,
-        }
+        form = {name: value for name, value in payload.items() if name != "client_secret"}
+        try:
+            form |= {"redirect_uri": callback_url()} | client_credential().form()
+        except CredentialError as error:
+            raise ConfigurationError(str(error)) from None
         try:
             with Transport() as http:
                 answer = http.post(self.OIDC_OP_TOKEN_ENDPOINT, data=form)
@@ -163,6 +165,8 @@ class EntraBackend(OIDCAuthenticationBackend):  # type: ignore[misc]  # the libr
         """Return the person, with fresh groups. Raises ``Refused``, and then leaves no new row."""
         self.claims = claims = self.get_userinfo(access_token, token, payload)
         known = self.filter_users_by_claims(claims).first()
+        if claims.is_guest and not settings.ALLOW_GUESTS:
+            raise Refused(Reason.GUEST)
         if known is not None and not known.is_active:
             raise Refused(Reason.ACCOUNT_INACTIVE)
         service = PermissionService(graph=graph_client(), session=self.request.session)

@@ -46,6 +46,7 @@ class Reason(StrEnum):
     ACCOUNT_GONE = "account_gone"
     ACCOUNT_LOCAL = "account_local"
     SESSIONS_REVOKED = "sessions_revoked"
+    GUEST = "guest"
     NO_MAPPED_GROUP = "no_mapped_group"
     GROUPS_UNKNOWN = "groups_unknown"
     PASSWORD_REFUSED = "password_refused"  # noqa: S105
@@ -53,8 +54,12 @@ class Reason(StrEnum):
     LEVEL = "level"
     UNCLASSIFIED = "unclassified"
     SESSION_ENDED = "session_ended"
+    SESSION_EXPIRED = "session_expired"
+    SIGNED_OUT_AT_ENTRA = "signed_out_at_entra"
     SESSION_DAMAGED = "session_damaged"
     FORM_STALE = "form_stale"
+    # Too much of it
+    RATE_LIMITED = "rate_limited"
     # Anything that nobody thought of
     INTERNAL = "internal"
 
@@ -153,6 +158,17 @@ _EXPLANATIONS: dict[Reason, Explanation] = {
         "Please sign in again",
         "Your sessions were ended by your organisation, or you changed your password.",
     ),
+    Reason.GUEST: Explanation(
+        403,
+        "Guests have no access here",
+        "You signed in with an account of another organisation. Use an account of this one.",
+    ),
+    Reason.RATE_LIMITED: Explanation(
+        429,
+        "Too many attempts",
+        "There were more sign-ins from your browser or network than we allow. Wait a minute and try"
+        " again.",
+    ),
     Reason.NO_MAPPED_GROUP: Explanation(
         403,
         "You have no access yet",
@@ -176,6 +192,8 @@ _EXPLANATIONS: dict[Reason, Explanation] = {
         403, "Nobody may open this page", "It does not say who may, so it is closed."
     ),
     Reason.SESSION_ENDED: _AGAIN,
+    Reason.SESSION_EXPIRED: _AGAIN,
+    Reason.SIGNED_OUT_AT_ENTRA: _AGAIN,
     Reason.SESSION_DAMAGED: _AGAIN,
     Reason.FORM_STALE: Explanation(
         403,

@@ -1,7 +1,13 @@
 """What production refuses to start with."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
+
+CREDENTIALS: Final = (
+    "ENTRA_CLIENT_SECRET",
+    "ENTRA_CLIENT_CERTIFICATE_PATH",
+    "ENTRA_FEDERATED_TOKEN_FILE",
+)
 
 
 def production_problems(settings: Mapping[str, Any]) -> list[str]:
@@ -22,9 +28,17 @@ def production_problems(settings: Mapping[str, Any]) -> list[str]:
         problems.append("ALLOWED_HOSTS must list the host names that the site answers to, not '*'.")
     problems += [
         f"{name} is {settings[name] or 'not set'}: it must be an https:// address."
-        for name in ("SITE_URL", "ENTRA_AUTHORITY_HOST", "GRAPH_URL", "AZURE_AUTHORITY_HOST")
+        for name in ("SITE_URL", "ENTRA_AUTHORITY_HOST", "AZURE_AUTHORITY_HOST")
         if not settings[name].startswith("https://")
     ]
+    if settings["GRAPH_URL"] and not settings["GRAPH_URL"].startswith("https://"):
+        problems.append(f"GRAPH_URL is {settings['GRAPH_URL']}: it must be an https:// address.")
+    given = [name for name in CREDENTIALS if settings[name]]
+    if len(given) != 1:
+        problems.append(
+            f"{' and '.join(given) or CREDENTIALS[0]} {'are' if given else 'is not'} set: sign-in"
+            f" needs exactly one of {', '.join(CREDENTIALS)}."
+        )
     problems += [
         f"{name} is not set: it comes from the app registration in Entra ID."
         for name in ("ENTRA_TENANT_ID", "ENTRA_CLIENT_ID")

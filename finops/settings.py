@@ -44,16 +44,37 @@ VERSION = "0.1.0"
 # --- Sign-in to the pages: Microsoft Entra ID and Microsoft Graph ---------------------------------
 ENTRA_TENANT_ID = env.str("ENTRA_TENANT_ID", default="").lower()
 ENTRA_CLIENT_ID = env.str("ENTRA_CLIENT_ID", default="").lower()
+# How this application proves who it is; exactly one of: a secret, a PEM file with certificate and
+# RSA key, or the file of a federated token (workload identity).
 ENTRA_CLIENT_SECRET = env.str("ENTRA_CLIENT_SECRET", default="")
+ENTRA_CLIENT_CERTIFICATE_PATH = env.str("ENTRA_CLIENT_CERTIFICATE_PATH", default="")
+ENTRA_CLIENT_CERTIFICATE_PASSPHRASE = env.str("ENTRA_CLIENT_CERTIFICATE_PASSPHRASE", default="")
+ENTRA_FEDERATED_TOKEN_FILE = env.str("ENTRA_FEDERATED_TOKEN_FILE", default="")
 ENTRA_AUTHORITY_HOST = env.str(
     "ENTRA_AUTHORITY_HOST", default="https://login.microsoftonline.com"
 ).rstrip("/")
-GRAPH_URL = env.str("GRAPH_URL", default="https://graph.microsoft.com").rstrip("/")
+# Where it is not set, the authority's discovery document names Graph: each cloud has its own.
+GRAPH_URL = env.str("GRAPH_URL", default="").rstrip("/")
 # A CA bundle for the two endpoints above, where the system's is not the right one.
 ENTRA_CA_FILE = env.str("ENTRA_CA_FILE", default="")
 ENTRA_TIMEOUT = env.float("ENTRA_TIMEOUT", default=8.0)  # seconds, for a sign-in's calls together
 ENTRA_REQUIRE_MAPPED_GROUP = env.bool("ENTRA_REQUIRE_MAPPED_GROUP", default=False)
 ENTRA_GROUPS_MAX_AGE = timedelta(seconds=env.int("ENTRA_GROUPS_MAX_AGE", default=15 * 60))
+# The sub accounts whose costs people without a mapped group see: "all", "none", or a list. Unset:
+# all of them until a mapping is scoped, none from then on.
+ENTRA_DEFAULT_SCOPE = env.list("ENTRA_DEFAULT_SCOPE", default=[])
+AUDIT_RETENTION_DAYS = env.int("AUDIT_RETENTION_DAYS", default=400)
+# Whether people of other organisations, invited as guests, may sign in.
+ALLOW_GUESTS = env.bool("ALLOW_GUESTS", default=True)
+# A session follows its ID token: a page renews it silently once the token has expired, and what
+# cannot be renewed on the way (a form, a part of a page) is answered for this long after that.
+ENTRA_TOKEN_OVERRUN = timedelta(seconds=env.int("ENTRA_TOKEN_OVERRUN", default=5 * 60))
+# Sign-in requests a minute from one address; offices share one. 0 turns the limit off.
+SIGN_IN_RATE_PER_ADDRESS = env.int("SIGN_IN_RATE_PER_ADDRESS", default=300)
+# How many proxies in front of this site append to X-Forwarded-For. 0: the header is not believed.
+TRUSTED_PROXY_COUNT = env.int("TRUSTED_PROXY_COUNT", default=0)
+# Besides the authority: where Entra's pages that a browser opens live (the sandbox's).
+SIGN_IN_FORM_HOSTS = env.list("SIGN_IN_FORM_HOSTS", default=[])
 # Whether a local superuser may sign in to the admin by password, for when Entra ID is out of reach.
 BREAK_GLASS_SIGN_IN = env.bool("BREAK_GLASS_SIGN_IN", default=False)
 
@@ -119,6 +140,7 @@ INSTALLED_APPS = [
     "django_celery_beat",
     "django_structlog",
     "django_htmx",
+    "simple_history",
     "csp",
 ]
 if SANDBOX:
@@ -244,13 +266,28 @@ CONTENT_SECURITY_POLICY = {
         "form-action": [
             SELF,
             ENTRA_AUTHORITY_HOST,
-            *env.list("SIGN_IN_FORM_HOSTS", default=[]),
+            *SIGN_IN_FORM_HOSTS,
         ],
     }
 }
 
+# --- Caches ---------------------------------------------------------------------------------------
+_redis = env.str("REDIS_URL", default="")
+CACHES: dict[str, Any] = {
+    "default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"},
+    # Counters of sign-in requests, shared by every process.
+    "limits": {
+        "BACKEND": "django.core.cache.backends.redis.RedisCache",
+        "LOCATION": _redis,
+        "KEY_PREFIX": "finops-limits",
+        "OPTIONS": {"socket_connect_timeout": 0.5, "socket_timeout": 0.5},
+    }
+    if _redis
+    else {"BACKEND": "django.core.cache.backends.locmem.LocMemCache", "LOCATION": "limits"},
+}
+
 # --- Celery ---------------------------------------------------------------------------------------
-CELERY_BROKER_URL = env.str("REDIS_URL", default="redis://localhost:6379/0")
+CELERY_BROKER_URL = _redis or "redis://localhost:6379/0"
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_SERIALIZER = "json"
 CELERY_ACCEPT_CONTENT = ["json"]

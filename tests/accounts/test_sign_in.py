@@ -185,3 +185,37 @@ def test_the_sign_in_page_leads_to_microsoft(client: Client) -> None:
 
     assert "Sign in with Microsoft" in page
     assert "http://localhost:8000/oidc/authenticate/?next=%2Fcosts%2F" in page
+
+
+def test_guests_may_be_kept_out(journey: Journey, settings: Settings) -> None:
+    settings.ALLOW_GUESTS = False
+
+    response = journey.sign_in("gus")
+
+    assert response.status_code == 403
+    assert b"<code>guest</code>" in response.content
+    assert not User.objects.exists()
+    assert journey.sign_in("ada").status_code == 302
+
+
+@pytest.mark.parametrize(
+    "claims",
+    [{"acct": 1}, {"acct": "1"}, {"acct": None, "idp": "live.com"}, {"idp": "https://x.invalid/"}],
+)
+def test_each_mark_of_a_guest_counts(
+    journey: Journey, entra: Entra, settings: Settings, claims: dict[str, object]
+) -> None:
+    settings.ALLOW_GUESTS = False
+    entra.control.queue_id_token(claims=claims)
+
+    assert b"<code>guest</code>" in journey.sign_in("ada").content
+
+
+def test_a_member_is_no_guest_by_naming_the_own_tenant(
+    journey: Journey, entra: Entra, settings: Settings
+) -> None:
+    settings.ALLOW_GUESTS = False
+    tenant = f"https://sts.windows.net/{django_settings.ENTRA_TENANT_ID}/"
+    entra.control.queue_id_token(claims={"acct": None, "idp": tenant})
+
+    assert journey.sign_in("ada").status_code == 302

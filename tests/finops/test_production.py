@@ -20,6 +20,9 @@ SAFE: dict[str, Any] = {
     "AZURE_AUTHORITY_HOST": "https://login.microsoftonline.com",
     "ENTRA_TENANT_ID": "3f2b7c1e-8d49-4b0a-9c35-1e6d7a8b9c01",
     "ENTRA_CLIENT_ID": "8c5d1f7a-2e4b-4d6c-a1f3-9b8e7d6c5a42",
+    "ENTRA_CLIENT_SECRET": "a-secret",
+    "ENTRA_CLIENT_CERTIFICATE_PATH": "",
+    "ENTRA_FEDERATED_TOKEN_FILE": "",
 }
 
 
@@ -43,12 +46,18 @@ def test_safe_settings_have_no_problem() -> None:
         ("AZURE_AUTHORITY_HOST", "http://login.example.com"),
         ("ENTRA_TENANT_ID", ""),
         ("ENTRA_CLIENT_ID", ""),
+        ("ENTRA_CLIENT_SECRET", ""),
     ],
 )
 def test_one_unsafe_setting_is_one_problem_that_names_it(name: str, value: object) -> None:
     problems = production_problems({**SAFE, name: value})
     assert len(problems) == 1
     assert problems[0].startswith(name)
+
+
+def test_two_credentials_are_one_too_many() -> None:
+    (problem,) = production_problems({**SAFE, "ENTRA_FEDERATED_TOKEN_FILE": "/var/run/token"})
+    assert "ENTRA_CLIENT_SECRET and ENTRA_FEDERATED_TOKEN_FILE are set" in problem
 
 
 def start(**environment: str) -> subprocess.CompletedProcess[str]:
