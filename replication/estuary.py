@@ -1,6 +1,6 @@
 """The destination's side of a stream: batches and snapshot chunks become one transaction each."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -68,6 +68,10 @@ class MongoEndpoint:
         """Move the position without a write."""
         self._transactions.save(fields)
 
+    def commit(self, work: Callable[[ClientSession], None], fields: Mapping[str, Any]) -> None:
+        """Do ``work`` and move the position in one transaction."""
+        self._transactions.run(work, fields)
+
     def prepare(self) -> None:
         """Create the collections, which not every server does inside a transaction."""
         self._marks.ensure_index()
@@ -112,7 +116,7 @@ class MongoEndpoint:
             else:
                 self._insert(documents, session)
             self._marks.append(touched, flow_id=str(self._spec.flow_id), session=session)
-            self.parts.save(part, session=session)
+            self.parts.save(part, session)
 
         self._transactions.run(work, fields)
 

@@ -76,12 +76,21 @@ class Parts:
         self._parts = database.get_collection(PARTS)
         self._key = key
 
-    def plan(self) -> None:
-        """Forget an earlier snapshot's parts and begin anew: today with one part of everything."""
-        self._parts.delete_many({"stream": self._key})
+    def plan(self, session: ClientSession) -> None:
+        """Forget an earlier snapshot's parts and begin anew: today with one part of everything.
+
+        Like every change of the parts it belongs into a transaction that ends with the position:
+        an owner that was succeeded must not touch its successor's parts.
+        """
+        self._parts.delete_many({"stream": self._key}, session=session)
         self._parts.insert_one(
-            {"_id": f"{self._key}#0", "stream": self._key, "number": 0, "copied": 0, "done": False}
+            {"_id": f"{self._key}#0", "stream": self._key, "number": 0, "copied": 0, "done": False},
+            session=session,
         )
+
+    def planned(self) -> bool:
+        """Whether there are any parts. A snapshot without them has to begin anew."""
+        return self._parts.find_one({"stream": self._key}, {"_id": 1}) is not None
 
     def unfinished(self) -> list[Part]:
         """Return the parts that are not done, in order."""
@@ -92,7 +101,7 @@ class Parts:
         )
         return sorted(parts, key=lambda part: part.number)
 
-    def save(self, part: Part, *, session: ClientSession | None = None) -> None:
+    def save(self, part: Part, session: ClientSession) -> None:
         """Record how far a part has come, in the transaction of what it copied."""
         fields: dict[str, Any] = {"copied": part.copied, "done": part.done}
         if part.last:
@@ -101,6 +110,6 @@ class Parts:
             {"_id": f"{self._key}#{part.number}"}, {"$set": fields}, session=session
         )
 
-    def clear(self) -> None:
+    def clear(self, session: ClientSession) -> None:
         """Forget the parts of a snapshot that is complete."""
-        self._parts.delete_many({"stream": self._key})
+        self._parts.delete_many({"stream": self._key}, session=session)

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+import structlog
 from bson import Binary
 from pymongo import ReadPreference, WriteConcern
 from pymongo.client_session import ClientSession
@@ -12,6 +13,8 @@ from pymongo.read_concern import ReadConcern
 from replication.errors import FailureKind, PoisonEvent, describe, sort_failure
 from replication.mongo import Client
 from replication.position import MongoTracker, Position
+
+log = structlog.get_logger(__name__)
 
 # A statement that runs when its session is killed is waited for: keep each one short.
 WRITES_PER_STATEMENT = 1_000
@@ -58,32 +61,31 @@ class FencedTransactions:
             PoisonEvent: the destination refuses a document; nothing was committed.
             PyMongoError: a failure that is not transient; nothing was committed.
         """
-        attempt = 0
+        self.position = self._until_known(lambda: self._once(work, fields))
+
+    def save(self, fields: Mapping[str, Any]) -> None:
+        """Set ``fields`` of the position without any other write. Raises as ``run`` does."""
+        self.position = self._until_known(lambda: self._alone(fields))
+
+    def _until_known(self, attempt: Callable[[], Position]) -> Position:
+        """Repeat until it is certain whether the commit happened.
+
+        Nothing else may be tried before: the next commit would take this one's batch number in
+        the position for its own success.
+        """
+        count = 0
         while True:
             try:
-                self.position = self._once(work, fields)
-                return
+                return attempt()
             except PyMongoError as error:
                 if self._session.in_transaction:
                     self._session.abort_transaction()
                 self._raise_unless_transient(error)
                 if getattr(error, "code", None) == _WRITE_CONFLICT:
                     # A statement of a dead owner can open its transaction after the first kill.
-                    end_sessions(self._session.client, self._predecessors)
-                attempt += 1
-                self._pause(attempt, error)
-
-    def save(self, fields: Mapping[str, Any]) -> None:
-        """Set ``fields`` of the position without any other write.
-
-        Raises:
-            Fenced: another owner has taken the stream over.
-            PyMongoError: nothing is known of the outcome; the next call finds out.
-        """
-        if self._tracker.advance(self.position, fields):
-            self.position = self.position.moved(fields)
-        else:
-            self.position = self._tracker.after_refusal(self.position)
+                    self._end_predecessors()
+                count += 1
+                self._pause(count, error)
 
     def _once(self, work: Callable[[ClientSession], None], fields: Mapping[str, Any]) -> Position:
         self._session.start_transaction(
@@ -98,6 +100,18 @@ class FencedTransactions:
             return self._tracker.after_refusal(self.position)
         self._session.commit_transaction()
         return self.position.moved(fields)
+
+    def _alone(self, fields: Mapping[str, Any]) -> Position:
+        if self._tracker.advance(self.position, fields):
+            return self.position.moved(fields)
+        return self._tracker.after_refusal(self.position)
+
+    def _end_predecessors(self) -> None:
+        try:
+            end_sessions(self._session.client, self._predecessors)
+        except PyMongoError as error:
+            # The next conflict tries again; other failures are met by the next attempt itself.
+            log.warning("sessions_not_ended", error=describe(error))
 
     def _raise_unless_transient(self, error: PyMongoError) -> None:
         kind = sort_failure(error)

@@ -38,7 +38,7 @@ def environment(broker: str, flow: Flow, mongo_server: str, tmp_path: Path) -> M
         "DJANGO_SETTINGS_MODULE": "finops.settings",
         "DATABASE_URL": f"sqlite:///{tmp_path / 'db.sqlite3'}",
         "REDIS_URL": broker,
-        "REPLICATION_LEASE": "4",
+        "REPLICATION_LEASE": "3",
         "REPLICATION_SLICE": "4",
         "LOG_LEVEL": "INFO",
     }
@@ -138,16 +138,19 @@ def test_a_flow_is_taken_up_and_a_stopped_worker_hands_it_to_another(
         flow.wait_for_events(flow.events() + 10)
     wait_until(lambda: flow.events() == done.events, what="every event is applied once")
     assert raw(flow.copy) == raw(flow.source)
-    assert took < 4, "it was the lease's end, not the stop, that made the successor start"
+    assert took < 2.5, "it was the lease's end, not the stop, that made the successor start"
 
 
-def test_a_killed_workers_flow_is_taken_up_by_the_next_look_of_the_supervisor(
-    flow: Flow, start_worker: Callable[[], Worker], supervise: Callable[[], None]
+def test_a_killed_workers_flow_goes_on_and_a_paused_one_does_not(
+    flow: Flow,
+    start_worker: Callable[[], Worker],
+    supervise: Callable[[], None],
+    set_enabled: Callable[[bool], None],
 ) -> None:
     first = start_worker()
     supervise()
     flow.wait_until_consistent(timeout=30)
-    second = start_worker()
+    start_worker()
     os.killpg(first.pid, signal.SIGKILL)
     flow.source.insert_one({"_id": 1})
 
@@ -156,21 +159,9 @@ def test_a_killed_workers_flow_is_taken_up_by_the_next_look_of_the_supervisor(
         return flow.events() == 1
 
     wait_until(look, timeout=20, what="the flow goes on")
-    assert second.poll() is None
-
-
-def test_a_paused_flow_stops_within_seconds_and_goes_on_when_resumed(
-    flow: Flow,
-    start_worker: Callable[[], Worker],
-    supervise: Callable[[], None],
-    set_enabled: Callable[[bool], None],
-) -> None:
-    start_worker()
-    supervise()
-    flow.wait_until_consistent(timeout=30)
     set_enabled(False)
     wait_until(lambda: not lease_is_live(flow), timeout=8, what="the flow is paused")
-    flow.source.insert_one({"_id": 1})
+    flow.source.insert_one({"_id": 2})
     set_enabled(True)
     supervise()
-    flow.wait_for_events(1)
+    flow.wait_for_events(2)

@@ -10,10 +10,11 @@ import pytest
 from bson import Binary
 from pymongo import MongoClient
 from pymongo.database import Database
-from pymongo.errors import OperationFailure
+from pymongo.errors import AutoReconnect, OperationFailure
 
 from replication.errors import Fenced, PoisonEvent
 from replication.lease import LeaseKeeper, Leases
+from replication.parts import Part, Parts
 from replication.position import MongoTracker, Phase, control_database
 from replication.transactions import FencedTransactions, end_sessions, sliced
 from tests.replication.running import Document
@@ -157,6 +158,54 @@ def test_a_dead_owners_open_transaction_is_ended(mongo: MongoClient[Document], k
         with pytest.raises(OperationFailure):
             dead.commit_transaction()
     assert rows.find_one({"_id": key}) == {"_id": key, "v": 3}
+
+
+class LosesAnswers(MongoTracker):
+    """Its first update is done, and its answer is lost."""
+
+    lost = False
+
+    def advance(self, *arguments: Any, **options: Any) -> bool:
+        done = super().advance(*arguments, **options)
+        if not self.lost:
+            self.lost = True
+            raise AutoReconnect("the answer was lost")
+        return done
+
+
+def test_a_commit_after_a_save_whose_answer_was_lost_is_not_taken_for_done(
+    mongo: MongoClient[Document], control: Database[dict[str, Any]], key: str
+) -> None:
+    rows, tracker = mongo["ownership"]["rows"], LosesAnswers(control)
+    tracker.ensure(key, FLOW)
+    pauses: list[int] = []
+    with mongo.start_session() as session:
+        transactions = FencedTransactions(
+            session,
+            tracker,
+            tracker.take_over(key, 1),
+            pause=lambda attempt, _error: pauses.append(attempt),
+        )
+        transactions.save({"position_at": None})
+        transactions.run(lambda session: _insert(rows, {"_id": key}, session), {"events": 1})
+    assert pauses == [1]
+    assert rows.find_one({"_id": key})
+    assert (transactions.position.batch, transactions.position.events) == (2, 1)
+
+
+def test_who_was_succeeded_does_not_touch_the_parts_of_the_successors_snapshot(
+    control: Database[dict[str, Any]],
+    new_transactions: Callable[[int], FencedTransactions],
+    key: str,
+) -> None:
+    parts = Parts(control, key)
+    old, new = new_transactions(1), new_transactions(2)
+    new.run(parts.plan, {})
+    new.run(lambda session: parts.save(Part(0, copied=7, last=("x",)), session), {})
+    for change in (parts.plan, parts.clear):
+        with pytest.raises(Fenced):
+            old.run(change, {})
+    assert parts.unfinished() == [Part(0, copied=7, last=("x",))]
 
 
 def test_statements_are_cut_by_count_and_by_size() -> None:
