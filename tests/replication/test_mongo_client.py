@@ -1,7 +1,7 @@
 """One client per process and connection, which sends tokens only where it may."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,14 +22,15 @@ from replication.mongo import (
     new_mongo_client,
     replace_clients,
 )
+from sandbox.entra.directory import REPLICATOR_CLIENT_ID, TENANT_ID
+from sandbox.entra.server import EntraServer
 from tests.conftest import GateFactory
 from tests.replication.running import Document
-from tests.replication.signed_in import POLICY
-from tests.replication.tokens import Service, provider_of
+from tests.replication.signed_in import POLICY, Gate, control_of
+from tests.replication.tokens import SCOPE, Service, provider_of
 
-TENANT = "7a1f0c52-3c1d-4d86-9b53-6f0f9d1c2e11"
 LOCAL = MongoConfig(
-    connection_uri="mongodb://localhost:1/?tls=false", auth_method="entra", tenant_id=TENANT
+    connection_uri="mongodb://localhost:1/?tls=false", auth_method="entra", tenant_id=TENANT_ID
 )
 
 
@@ -165,3 +166,26 @@ def test_a_secret_is_read_only_from_where_secrets_are(tmp_path: Path, settings: 
     ):
         with pytest.raises(InvalidConfiguration, match="secret_ref"):
             read_secret(reference)
+
+
+def test_connections_sign_in_as_the_settings_say_and_share_one_token(
+    db: None, settings: Settings, entra: EntraServer, new_gate: Callable[[], Gate]
+) -> None:
+    settings.MONGO_ENTRA_AUDIENCES = {"localhost": SCOPE}
+    settings.MONGO_ALLOWED_HOSTS = ["localhost"]
+    settings.MONGO_ENTRA_CREDENTIAL = "workload_identity"
+    settings.AZURE_TENANT_ID, settings.AZURE_CLIENT_ID = TENANT_ID, REPLICATOR_CLIENT_ID
+    settings.AZURE_FEDERATED_TOKEN_FILE = str(entra.federated_token_file)
+    settings.AZURE_AUTHORITY_HOST = entra.addresses.tls
+    settings.ENTRA_CA_FILE = str(entra.ca_file)
+    gate = new_gate()
+    control_of(entra).forget_hits()
+    for name in ("one", "two"):
+        connection = Connection(name=name, uri=gate.uri, auth_method="entra")
+        connection.full_clean()
+        connection.save()
+        assert database(name, "signed-in").command("ping")["ok"] == 1
+        assert client_for(name, Purpose.LEASE).admin.command("ping")["ok"] == 1
+    close_clients()
+    assert gate.statistics()["sasl_ok"] >= 4
+    assert control_of(entra).hits()["token"] == 1
