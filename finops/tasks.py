@@ -14,6 +14,7 @@ from finops.segments.manifest import sweep
 from finops.segments.schema import configured_schema
 from finops.segments.store import SegmentStore
 from finops.segments.touched import FlowMarks, build_touched, rest, resting
+from replication.status import flow_status
 
 log = structlog.get_logger(__name__)
 
@@ -55,6 +56,10 @@ def tidy_segments() -> None:
 def _build(dataset: Dataset) -> None:
     marks = FlowMarks(dataset.flow)
     if not marks.read():
+        return
+    if flow_status(dataset.flow).copying:
+        # Each part of a snapshot touches nearly every day, and none of them is whole before the
+        # last part. The marks wait, and the pages go on showing what they had.
         return
     days = build_touched(marks, builder_for(dataset, destination_of(dataset)), budget=_BUDGET)
     log.info("segments.built", dataset=dataset.name, days=days)

@@ -62,6 +62,7 @@ class FlowStatus:
     position_at: datetime | None  # the copy holds everything up to here
     consistent_since: datetime | None
     lag_seconds: float | None
+    copying: bool  # a snapshot has begun and not ended: the copy is not whole
     snapshot_copied: int | None
     snapshot_total: int | None
     error: str | None
@@ -111,6 +112,7 @@ def status_of(flow: Flow) -> FlowStatus:
         position_at=position_at,
         consistent_since=position.consistent_since if position else None,
         lag_seconds=None if lag is None else max(0.0, lag),
+        copying=position is not None and position.phase is not Phase.STREAM,
         snapshot_copied=position.snapshot_copied if position else None,
         snapshot_total=position.snapshot_total if position else None,
         error=error,

@@ -19,6 +19,7 @@ STREAMING = FlowStatus(
     position_at=None,
     consistent_since=datetime(2026, 10, 1, tzinfo=UTC),
     lag_seconds=None,
+    copying=False,
     snapshot_copied=50_000,
     snapshot_total=50_000,
     error=None,
