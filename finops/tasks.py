@@ -57,9 +57,11 @@ def _build(dataset: Dataset) -> None:
     marks = FlowMarks(dataset.flow)
     if not marks.read():
         return
+    # The index comes while the copy is small: building it later would hold up a large one.
+    source = destination_of(dataset)
     if flow_status(dataset.flow).copying:
         # Each part of a snapshot touches nearly every day, and none of them is whole before the
         # last part. The marks wait, and the pages go on showing what they had.
         return
-    days = build_touched(marks, builder_for(dataset, destination_of(dataset)), budget=_BUDGET)
+    days = build_touched(marks, builder_for(dataset, source), budget=_BUDGET)
     log.info("segments.built", dataset=dataset.name, days=days)
