@@ -34,7 +34,7 @@ class Command(BaseCommand):
                 status = flow_status(dataset.flow)
                 streaming = status.state is FlowState.STREAMING
                 before = copied.n + published.n
-                copied.n = rows if streaming else status.snapshot_copied or 0
+                copied.n = rows if streaming else max(copied.n, status.snapshot_copied or 0)
                 published.n = _published(dataset)
                 if copied.n + published.n != before:
                     moved = time.monotonic()
