@@ -10,8 +10,13 @@ class AccountsConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        """Register the system checks."""
+        """Register the system checks, and bind each request's address to its log lines."""
+        from django_structlog.signals import bind_extra_request_metadata
+
         from accounts import checks  # noqa: F401 - importing registers
+        from accounts.addresses import bind_address
+
+        bind_extra_request_metadata.connect(bind_address)
 
 
 class LevelAdminConfig(AdminConfig):

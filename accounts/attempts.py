@@ -38,11 +38,17 @@ class Attempt:
     nonce: str = field(repr=False)
     code_verifier: str = field(repr=False)
     next_path: str
+    silent: bool = False
 
 
 @sensitive_variables()
-def begin(request: HttpRequest, *, next_path: str, choose_account: bool) -> dict[str, str]:
-    """Note a new attempt in the session and return the authorisation request's parameters."""
+def begin(
+    request: HttpRequest, *, next_path: str, prompt: str = "", login_hint: str = ""
+) -> dict[str, str]:
+    """Note a new attempt in the session and return the authorisation request's parameters.
+
+    ``prompt`` is "" (Entra asks what it must), ``select_account``, or ``none`` (it may not ask).
+    """
     state, nonce, verifier = get_random_string(43), get_random_string(43), get_random_string(64)
     parameters = {
         "response_type": "code",
@@ -55,11 +61,20 @@ def begin(request: HttpRequest, *, next_path: str, choose_account: bool) -> dict
         "code_challenge": generate_code_challenge(verifier, "S256"),
         "code_challenge_method": "S256",
     }
-    if choose_account:
-        parameters["prompt"] = "select_account"
+    parameters |= {"prompt": prompt} if prompt else {}
+    parameters |= {"login_hint": login_hint} if login_hint else {}
+    if request.session.session_key:
+        # Read afresh: another tab may have begun an attempt since this request began.
+        request.session = type(request.session)(request.session.session_key)
+    if not request.user.is_authenticated:
+        # Of somebody who never comes back, nothing stays.
+        request.session.set_expiry(int(MAX_AGE))
     add_state_and_verifier_and_nonce_to_session(request, state, parameters, verifier)
-    request.session[_STATES_KEY][state]["next"] = safe_path(next_path)
-    request.session.modified = True
+    request.session[_STATES_KEY][state] |= {
+        "next": safe_path(next_path),
+        "silent": prompt == "none",
+    }
+    request.session.save()
     return parameters
 
 
@@ -76,7 +91,12 @@ def finish(request: HttpRequest) -> Attempt:
     age = time.time() - entry["added_on"]
     if not -60.0 <= age <= MAX_AGE:
         raise Refused(Reason.STATE_EXPIRED)
-    return Attempt(entry["nonce"], entry["code_verifier"], safe_path(entry.get("next")))
+    return Attempt(
+        nonce=entry["nonce"],
+        code_verifier=entry["code_verifier"],
+        next_path=safe_path(entry.get("next")),
+        silent=entry.get("silent") is True,
+    )
 
 
 def _take(request: HttpRequest, state: str) -> dict[str, Any]:

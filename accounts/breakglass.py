@@ -17,6 +17,7 @@ from django.views.decorators.debug import sensitive_variables
 from accounts import audit
 from accounts.levels import PermissionLevel
 from accounts.models import AuditEvent, User
+from accounts.rate_limits import is_within
 from accounts.reasons import Reason
 
 logger = structlog.stdlib.get_logger("accounts.breakglass")
@@ -24,6 +25,7 @@ logger = structlog.stdlib.get_logger("accounts.breakglass")
 WINDOW: Final = timedelta(minutes=15)
 MAX_FAILURES_PER_ADDRESS: Final = 5
 MAX_FAILURES: Final = 50
+MAX_ATTEMPTS_PER_MINUTE: Final = 10
 
 
 class BreakGlassBackend(ModelBackend):
@@ -40,7 +42,9 @@ class BreakGlassBackend(ModelBackend):
         """Return the superuser; None, after recording it, for anybody else and when closed."""
         if not settings.BREAK_GLASS_SIGN_IN or request is None or not username or not password:
             return None
-        if _too_many_failures():
+        # Counted before the slow look at the password, so that guesses at once do not slip through.
+        within = is_within("break-glass", request, per_address=MAX_ATTEMPTS_PER_MINUTE)
+        if not within or _too_many_failures():
             logger.warning("break_glass_locked")
             return None
         user = super().authenticate(request, username=username, password=password)

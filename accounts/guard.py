@@ -16,7 +16,7 @@ from django.contrib import auth
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 
-from accounts import audit
+from accounts import audit, renewal
 from accounts.graph import graph_client
 from accounts.levels import PermissionLevel
 from accounts.models import User
@@ -113,6 +113,8 @@ class GuardMiddleware:
             return None
         if not request.user.is_authenticated:
             return ask_to_sign_in(request)
+        if (way := renewal.answer(request)) is not None:
+            return way
         guarded = cast(GuardedRequest, request)
         try:
             guarded.permission = _permission(guarded)

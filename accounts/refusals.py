@@ -9,6 +9,7 @@ from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme
 
 from accounts.reasons import Reason, explain
+from accounts.resending import ask_and_keep
 
 MAX_NEXT = 2000  # characters
 
@@ -29,18 +30,25 @@ def refuse(request: HttpRequest, reason: Reason) -> HttpResponse:
 def ask_to_sign_in(request: HttpRequest, reason: Reason = Reason.SESSION_ENDED) -> HttpResponse:
     """Lead a person without a session to the sign-in page, and back afterwards.
 
-    A form or an htmx request gets 401 and the address in ``HX-Redirect``: a redirect would make it
-    a GET, lose what was typed, and show a sign-in page inside a fragment of another.
+    A part of a page gets 401 and the address in ``HX-Redirect``: a redirect would show a sign-in
+    page inside another. A form gets 401 and a page that keeps what was typed.
     """
-    by_htmx = request.headers.get("HX-Request") == "true"
-    if request.method in {"GET", "HEAD"} and not by_htmx:
+    if is_page(request):
         return redirect(sign_in_url(request.get_full_path()))
+    if request.method == "POST" and not _is_htmx(request):
+        response = ask_and_keep(request, reason)
+    else:
+        response = refuse(request, reason)
+        response.status_code = 401
     page = urlsplit(request.headers.get("HX-Current-URL", ""))
-    path = f"{page.path}?{page.query}" if page.query else page.path
-    response = refuse(request, reason)
-    response.status_code = 401
-    response["HX-Redirect"] = sign_in_url(path)
+    response["HX-Redirect"] = sign_in_url(f"{page.path}?{page.query}" if page.query else page.path)
     return response
+
+
+def is_page(request: HttpRequest) -> bool:
+    """Return whether a browser asks for a whole page, so that a redirect leads a person on."""
+    mode = request.headers.get("Sec-Fetch-Mode", "navigate")
+    return request.method in {"GET", "HEAD"} and not _is_htmx(request) and mode == "navigate"
 
 
 def sign_in_url(next_path: str) -> str:
@@ -59,3 +67,7 @@ def safe_path(candidate: str | None) -> str:
     ):
         return candidate
     return "/"
+
+
+def _is_htmx(request: HttpRequest) -> bool:
+    return request.headers.get("HX-Request") == "true"

@@ -10,14 +10,16 @@ from django.http import HttpRequest
 from django.urls import reverse
 from django.utils import timezone
 
-from accounts import audit
+from accounts import audit, renewal
 from accounts.claims import SESSION_CLAIMS_KEY, VerifiedClaims
 from accounts.discovery import endpoints
 from accounts.graph import graph_client
 from accounts.models import User
 from accounts.oidc import BACKEND
 from accounts.permissions import SIGNED_IN_KEY, PermissionService
-from accounts.reasons import Refused
+from accounts.reasons import Reason, Refused
+from accounts.refusals import sign_in_url
+from accounts.resending import keeps_form
 
 MAX_LENGTH: Final = timedelta(hours=8)
 BREAK_GLASS_LENGTH: Final = timedelta(hours=1)
@@ -31,18 +33,61 @@ def begin(request: HttpRequest, user: User, claims: VerifiedClaims) -> None:
     Raises ``Refused``, and then nobody is signed in.
     """
     before = request.session.session_key
+    # Somebody who signs in again may have a form open in another tab, whose CSRF token shall count.
+    secret = request.META.get("CSRF_COOKIE")
+    keeps_secret = request.user.pk == user.pk or keeps_form(request)
     auth.login(request, user, backend=BACKEND)
+    if secret and keeps_secret:
+        request.META |= {"CSRF_COOKIE": secret, "CSRF_COOKIE_NEEDS_UPDATE": False}
     if request.session.session_key == before:
         # Django keeps the key when the same person signs in again.
         request.session.cycle_key()
+    limit(request, MAX_LENGTH)
+    _follow(request, claims)
+    _derive_level(request, user, method="entra")
+
+
+def renew(request: HttpRequest, user: User, claims: VerifiedClaims) -> bool:
+    """Carry the session of ``user`` on; its absolute end stays. False when it is another's.
+
+    Raises ``Refused``, and then nobody is signed in.
+    """
+    if request.user.pk != user.pk:
+        return False
+    _follow(request, claims)
+    _derive_level(request, user, method="silent")
+    return True
+
+
+def login_hint(request: HttpRequest) -> str:
+    """Return Entra's name for the account that the session belongs to, "" where it is unknown."""
+    hint = request.session.get(_LOGIN_HINT_KEY) if request.user.is_authenticated else None
+    return hint if isinstance(hint, str) else ""
+
+
+def expire(request: HttpRequest, next_path: str) -> str:
+    """End a session that Entra did not renew, and return where to sign in again."""
+    user = request.user
+    if isinstance(user, User):
+        audit.log_session_ended(user.email, str(user.oid or ""), Reason.SESSION_EXPIRED)
+    auth.logout(request)
+    return sign_in_url(next_path)
+
+
+def _follow(request: HttpRequest, claims: VerifiedClaims) -> None:
     request.session[SESSION_CLAIMS_KEY] = claims.for_display().to_claims()
     request.session[_LOGIN_HINT_KEY] = claims.login_hint
     request.session[_SID_KEY] = claims.sid
-    limit(request, MAX_LENGTH)
+    renewal.follow(request.session, claims.exp)
+
+
+def _derive_level(request: HttpRequest, user: User, *, method: str) -> None:
     service = PermissionService(graph=graph_client(), session=request.session)
     try:
         permission = service.current_permission(user)
-        audit.log_auth_event(user.email, permission.user_oid, permission.permission_level)
+        audit.log_auth_event(
+            user.email, permission.user_oid, permission.permission_level, method=method
+        )
     except Exception:
         # Signed in without a level or without a record is not signed in.
         auth.logout(request)
@@ -64,7 +109,7 @@ def end(request: HttpRequest) -> str:
     if not isinstance(user, User):
         auth.logout(request)
         return signed_out
-    hint = request.session.get(_LOGIN_HINT_KEY)
+    hint = login_hint(request)
     audit.log_logout(user.email or user.get_username(), str(user.oid or ""))
     auth.logout(request)
     if user.oid is None:
@@ -75,6 +120,6 @@ def end(request: HttpRequest) -> str:
         # Signed out here in any case; that Entra's own session goes on is said on the page.
         return signed_out
     query = {"post_logout_redirect_uri": f"{settings.SITE_URL}{signed_out}"}
-    if isinstance(hint, str) and hint:
+    if hint:
         query["logout_hint"] = hint
     return f"{address}?{urlencode(query)}"

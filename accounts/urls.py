@@ -6,6 +6,7 @@ app_name = "accounts"
 
 urlpatterns = [
     path("sign-in/", views.login, name="login"),
+    path("signed-in-again/", views.signed_in_again, name="signed_in_again"),
     path("signed-out/", views.signed_out, name="signed_out"),
     path("oidc/authenticate/", views.authenticate, name="authenticate"),
     path("oidc/callback/", views.callback, name="callback"),

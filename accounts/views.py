@@ -14,10 +14,12 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_variables
 from django.views.decorators.http import require_GET, require_POST, require_safe
 
-from accounts import attempts, audit, sessions
+from accounts import attempts, audit, renewal, sessions
 from accounts.discovery import endpoints
-from accounts.guard import public
+from accounts.guard import public, require_permission
+from accounts.levels import PermissionLevel
 from accounts.oidc import EntraBackend
+from accounts.rate_limits import limited
 from accounts.reasons import Reason, Refused
 from accounts.refusals import refuse, safe_path
 from accounts.transport import budget
@@ -33,6 +35,14 @@ _ERRORS = {
     "login_required": Reason.ENTRA_INTERACTION,
     "server_error": Reason.ENTRA_BUSY,
     "temporarily_unavailable": Reason.ENTRA_BUSY,
+}
+# What Entra answers when it may not ask a question and would have to.
+_NOT_SILENTLY = {
+    "login_required",
+    "interaction_required",
+    "consent_required",
+    "account_selection_required",
+    "access_denied",
 }
 
 
@@ -80,33 +90,44 @@ def login(request: HttpRequest) -> HttpResponse:
 @public
 @never_cache
 @require_GET
+@limited("authenticate")
 @_refusals_are_pages
 def authenticate(request: HttpRequest) -> HttpResponse:
     """Send the person to Entra ID."""
+    next_path = request.GET.get("next", "")
+    prompt = "select_account" if "choose" in request.GET else ""
+    if "silent" in request.GET:
+        if not renewal.is_due(request):
+            # Renewed by another tab; or a foreign link, which must not end anybody's session.
+            return redirect(safe_path(next_path))
+        prompt = "none"
+    hint = "" if prompt == "select_account" else sessions.login_hint(request)
     address = endpoints().authorization
-    parameters = attempts.begin(
-        request,
-        next_path=request.GET.get("next", ""),
-        choose_account="choose" in request.GET,
-    )
+    parameters = attempts.begin(request, next_path=next_path, prompt=prompt, login_hint=hint)
     return redirect(f"{address}?{urlencode(parameters)}")
 
 
 @public
 @never_cache
 @require_GET
+@limited("callback")
 @_refusals_are_pages
 @sensitive_variables()
 def callback(request: HttpRequest) -> HttpResponse:
     """Take Entra's answer, and sign the person in if everything about it is right."""
     attempt = attempts.finish(request)
     error = request.GET.get("error")
+    if attempt.silent and error in _NOT_SILENTLY:
+        return redirect(sessions.expire(request, attempt.next_path))
     if error:
         raise Refused(_ERRORS.get(error, Reason.ENTRA_ERROR))
     user, claims = EntraBackend().sign_in(
         request, nonce=attempt.nonce, code_verifier=attempt.code_verifier
     )
-    sessions.begin(request, user, claims)
+    if not attempt.silent:
+        sessions.begin(request, user, claims)
+    elif not sessions.renew(request, user, claims):
+        return redirect(sessions.expire(request, attempt.next_path))
     return redirect(attempt.next_path)
 
 
@@ -116,6 +137,13 @@ def callback(request: HttpRequest) -> HttpResponse:
 def logout(request: HttpRequest) -> HttpResponse:
     """Sign out here, and at Entra ID."""
     return redirect(sessions.end(request))
+
+
+@require_permission(PermissionLevel.VIEWER)
+@require_safe
+def signed_in_again(request: HttpRequest) -> HttpResponse:
+    """Lead back to the tab whose form waits to be sent again."""
+    return render(request, "accounts/signed_in_again.html")
 
 
 @public

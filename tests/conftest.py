@@ -1,5 +1,6 @@
 """Fixtures that more than one folder of tests uses."""
 
+import importlib
 import socket
 import subprocess
 from collections.abc import Callable, Iterator
@@ -12,6 +13,11 @@ from tests.sandbox.gate_running import RunningGate, TokenIssuer
 from tests.waiting import wait_until
 
 GateFactory = Callable[..., RunningGate]
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _sessions_follow_a_token() -> None:
+    importlib.import_module("tests.signed_in")  # only now: it needs Django to be set up
 
 
 def free_port() -> int:

@@ -9,6 +9,7 @@ from django.utils import timezone
 from accounts.levels import PermissionLevel
 from accounts.mappings import create_mapping
 from accounts.models import GroupMapping, User
+from tests import signed_in  # noqa: F401 - importing it lets sessions follow a token
 
 GROUPS = {level: UUID(int=0xFEED_0000 + level) for level in PermissionLevel}
 

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 import requests
+from django.core.cache import caches
 from django.test import Client
 from hypothesis import settings as hypothesis_settings
 from pytest_django import Settings
@@ -22,6 +23,11 @@ hypothesis_settings.load_profile("ci")
 def _entra_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Entra]:
     with EntraServer(Options(state=tmp_path_factory.mktemp("entra"))) as server:
         yield Entra(server)
+
+
+@pytest.fixture(autouse=True)
+def _nobody_has_knocked_yet() -> None:
+    caches["limits"].clear()
 
 
 @pytest.fixture

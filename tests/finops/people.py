@@ -8,6 +8,7 @@ from django.utils import timezone
 from accounts.levels import PermissionLevel
 from accounts.mappings import create_mapping
 from accounts.models import User
+from tests import signed_in  # noqa: F401 - importing it lets sessions follow a token
 from tests.environment import TENANT_ID
 
 
