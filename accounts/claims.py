@@ -73,6 +73,15 @@ class VerifiedClaims:
     login_hint: str = field(default="", repr=False)
     sid: str = field(default="", repr=False)
     is_guest: bool = False  # of another organisation, invited into this tenant
+    group_overage: bool = False  # too many groups for the token, which then names none
+
+    def facts(self) -> dict[str, Any]:
+        """Return what diagnosis may show of them, made of JSON's types. No secret is in it."""
+        return {
+            **self.for_display().to_claims(),
+            "guest": self.is_guest,
+            "group_overage": self.group_overage,
+        }
 
     def for_display(self) -> UserClaims:
         """Return the copy that a session keeps."""
@@ -89,6 +98,17 @@ class VerifiedClaims:
 def display_text(value: object, *, limit: int = 256) -> str:
     """Return a claim without control and bidirectional characters; "" for what is no text."""
     return _UNPRINTABLE.sub("", value).strip()[:limit] if isinstance(value, str) else ""
+
+
+def has_group_overage(payload: Mapping[str, Any]) -> bool:
+    """Return whether Entra left the groups out of a token because there are too many.
+
+    It says so by ``hasgroups`` or by pointing to where they are. Only diagnosis asks: groups come
+    from Graph.
+    """
+    elsewhere = payload.get("_claim_names")
+    points = isinstance(elsewhere, Mapping) and "groups" in elsewhere
+    return points or payload.get("hasgroups") in (True, "true")
 
 
 def check_login_status(request: HttpRequest) -> bool:

@@ -130,6 +130,11 @@ class GraphAPIClient:
         with budget(settings.ENTRA_TIMEOUT), Transport(retries=_RETRIES) as http:
             return list(self._groups(http, user_oid))
 
+    def read(self, path: str) -> dict[str, Any]:
+        """Return the object at ``path`` under ``/v1.0/``. Raises ``GraphError``."""
+        with budget(settings.ENTRA_TIMEOUT), Transport(retries=_RETRIES) as http:
+            return self._get(http, f"{self._graph_url}/v1.0/{path}")
+
     def _account_url(self, user_oid: str) -> str:
         select = "$select=id,accountEnabled,signInSessionsValidFromDateTime"
         return f"{self._graph_url}/v1.0/users/{UUID(user_oid)}?{select}"

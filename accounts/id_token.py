@@ -7,7 +7,7 @@ import jwt
 from django.utils.crypto import constant_time_compare
 from django.views.decorators.debug import sensitive_variables
 
-from accounts.claims import VerifiedClaims, display_text
+from accounts.claims import VerifiedClaims, display_text, has_group_overage
 from accounts.reasons import Reason, Refused
 
 ALGORITHM: Final = "RS256"
@@ -79,6 +79,7 @@ def verify(
         login_hint=display_text(payload.get("login_hint"), limit=1000),
         sid=display_text(payload.get("sid")),
         is_guest=_is_guest(payload, tenant_id),
+        group_overage=has_group_overage(payload),
     )
 
 

@@ -1,10 +1,12 @@
 """People, the groups that give them a level, and the record of who signed in and changed what."""
 
-from typing import Any, NoReturn
+from datetime import UTC, date, datetime, timedelta
+from typing import Any, Final, NoReturn
 
 from django.contrib.auth.models import AbstractUser
 from django.db import models
 from django.db.models import F, Q
+from simple_history.models import HistoricalRecords
 
 from accounts.levels import PermissionLevel
 
@@ -27,6 +29,12 @@ class User(AbstractUser):
     groups_fetched_at = models.DateTimeField(
         "groups fetched", null=True, blank=True, editable=False
     )
+    # Sessions begun before were revoked at Entra ID, as Graph last told.
+    sessions_valid_from = models.DateTimeField(null=True, blank=True, editable=False)
+    # Until then one request is asking Graph for this person, and others wait for what it learns.
+    groups_claimed_until = models.DateTimeField(null=True, blank=True, editable=False)
+    # What the ID token of the latest sign-in said: for diagnosis, nothing is decided by it.
+    claims = models.JSONField("claims", default=dict, blank=True, editable=False)
 
     # Set for one request by the guard. The admin's permissions follow it, so it is never stored.
     level: PermissionLevel | None = None
@@ -71,9 +79,24 @@ class GroupMapping(models.Model):
         "group's name", max_length=256, blank=True, help_text="For people; the object id decides."
     )
     level = models.PositiveSmallIntegerField(choices=PermissionLevel.choices)
+    # Null: all rows. Never an empty list, which would read like it.
+    scope = models.JSONField(
+        "sub accounts",
+        null=True,
+        blank=True,
+        help_text="One SubAccountId a line, exactly as in the cost data. Empty: all rows.",
+    )
+    expires_on = models.DateField(
+        null=True, blank=True, help_text="From this day on (00:00 UTC) it no longer counts."
+    )
     note = models.CharField(max_length=500, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
+
+    history = HistoricalRecords(
+        history_change_reason_field=models.CharField(max_length=500, blank=True, default=""),
+        excluded_fields=["updated_at"],
+    )
 
     class Meta:
         ordering = ["-level", "display_name"]
@@ -85,6 +108,10 @@ class GroupMapping(models.Model):
 
     def __str__(self) -> str:
         return f"{self.display_name or self.group_oid} → {PermissionLevel(self.level).label}"
+
+    def counts_on(self, day: date) -> bool:
+        """Return whether it has not expired on ``day`` (UTC)."""
+        return self.expires_on is None or day < self.expires_on
 
 
 class MappingsVersion(models.Model):
@@ -126,6 +153,9 @@ class UsedState(models.Model):
         return self.digest[:8]
 
 
+LEAST_AUDIT_AGE: Final = timedelta(days=30)
+
+
 class AppendOnlyError(TypeError):
     """Somebody tried to change or delete a row that is a record of what happened."""
 
@@ -136,6 +166,15 @@ class _AppendOnlyQuerySet(models.QuerySet["AuditEvent"]):
 
     def delete(self) -> NoReturn:
         raise AppendOnlyError("Audit events are never deleted.")
+
+    def prune(self, before: datetime) -> int:
+        """Remove what is older than ``before`` and return how many: events leave by age alone.
+
+        Raises ``AppendOnlyError`` for a time within the last ``LEAST_AUDIT_AGE``.
+        """
+        if before > datetime.now(UTC) - LEAST_AUDIT_AGE:
+            raise AppendOnlyError(f"Audit events stay for {LEAST_AUDIT_AGE.days} days at least.")
+        return int(self.filter(at__lt=before)._raw_delete(self.db))
 
 
 class AuditEvent(models.Model):
@@ -154,6 +193,9 @@ class AuditEvent(models.Model):
         MAPPING_CHANGED = "mapping_changed", "Mapping changed"
         MAPPING_DELETED = "mapping_deleted", "Mapping deleted"
         USER_CHANGED = "user_changed", "User changed"
+        SESSIONS_CLOSED = "sessions_closed", "Sessions closed by an administrator"
+        AUDIT_EXPORTED = "audit_exported", "Audit events exported"
+        AUDIT_PRUNED = "audit_pruned", "Old audit events removed"
 
     at = models.DateTimeField(db_index=True)
     kind = models.CharField(max_length=32, choices=Kind.choices)

@@ -192,7 +192,8 @@ class EntraBackend(OIDCAuthenticationBackend):  # type: ignore[misc]  # the libr
         """Write what the token says for display."""
         user.display_name = claims.name or claims.preferred_username
         user.email = claims.email
-        user.save(update_fields=["display_name", "email"])
+        user.claims = claims.facts()
+        user.save(update_fields=["display_name", "email", "claims"])
         return user
 
     @transaction.atomic

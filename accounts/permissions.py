@@ -1,30 +1,29 @@
-"""From groups to a level: highest mapped level wins, and an edit counts at the next request.
+"""From groups to a permission: highest mapped level wins, an edit counts at the next request.
 
-Groups are facts, kept on the ``User`` as Graph last told. The level is derived from them and the
-mappings, kept in the session together with what it was derived from, and derived anew when any of
-that moved. When Graph cannot be asked, the answer is VIEWER (or, where a mapped group is required,
-"try again"): never an older, higher level.
+Groups are facts, kept on the ``User`` as Graph last told. The permission is derived from them and
+the mappings, kept in the session together with what it was derived from, and derived anew when any
+of that moved. When Graph cannot be asked, the answer is a VIEWER of what the person was last known
+to see (or, where a mapped group is required, "try again"): never an older, higher level.
 """
 
 import time
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from datetime import datetime
-from typing import Any, Final
+from collections.abc import Iterable
+from typing import Final
 
 import structlog
 from django.conf import settings
 from django.contrib.sessions.backends.base import SessionBase
-from django.utils import timezone
 
 from accounts import mappings as stored_mappings
+from accounts import recheck
+from accounts.grants import Grant, UserPermission, break_glass, derive, lowered
 from accounts.graph import GraphError, GraphUserGone, GroupSource, Membership
 from accounts.levels import PermissionLevel
 from accounts.mappings import Mappings
 from accounts.models import User
 from accounts.reasons import Reason, Refused
 
-__all__ = ["PermissionLevel", "PermissionService", "UserPermission"]
+__all__ = ["Grant", "PermissionLevel", "PermissionService", "UserPermission", "keep_groups"]
 
 logger = structlog.stdlib.get_logger("accounts.permissions")
 
@@ -34,39 +33,7 @@ _FAILED_KEY: Final = "groups_failed_at"
 SIGNED_IN_KEY: Final = "signed_in_at"
 RETRY_AFTER = 30.0  # seconds between two attempts of one session to ask a Graph that failed
 
-
-@dataclass(frozen=True)
-class UserPermission:
-    """What one person may do. ``group_oids`` are those of the person's groups that are mapped."""
-
-    user_oid: str
-    permission_level: PermissionLevel
-    group_oids: tuple[str, ...] = ()
-
-    def allows(self, required: PermissionLevel) -> bool:
-        """Return whether this level reaches ``required``."""
-        return self.permission_level >= required
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return what ``from_dict`` reads, made of JSON's types."""
-        return {
-            "user_oid": self.user_oid,
-            "permission_level": int(self.permission_level),
-            "group_oids": list(self.group_oids),
-        }
-
-    @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> "UserPermission":
-        """Read back ``to_dict``. Raises ``ValueError`` for anything else: nothing is guessed."""
-        try:
-            user_oid, groups = data["user_oid"], data["group_oids"]
-            level = PermissionLevel.parse(data["permission_level"])
-        except (KeyError, TypeError) as error:
-            raise ValueError(f"not a stored permission: {type(error).__name__}") from None
-        strings = [user_oid, *groups] if isinstance(groups, list | tuple) else [None]
-        if not all(isinstance(value, str) for value in strings):
-            raise ValueError("not a stored permission: wrong types")
-        return cls(user_oid, level, tuple(groups))
+keep_groups = recheck.keep
 
 
 class PermissionService:
@@ -98,11 +65,10 @@ class PermissionService:
 
         Raises ``Refused`` (``no_mapped_group``) where a mapped group is required.
         """
-        levels = self._known_mappings().levels
-        mapped = tuple(sorted(oid for oid in group_oids if oid.lower() in levels))
-        if not mapped and settings.ENTRA_REQUIRE_MAPPED_GROUP:
+        permission = derive(user_oid, group_oids, self._known_mappings())
+        if not permission.group_oids and settings.ENTRA_REQUIRE_MAPPED_GROUP:
             raise Refused(Reason.NO_MAPPED_GROUP)
-        return UserPermission(user_oid, self.map_groups_to_permission(mapped), mapped)
+        return permission
 
     # --- a sign-in --------------------------------------------------------------------------------
 
@@ -119,7 +85,8 @@ class PermissionService:
         except GraphError as error:
             logger.warning("groups_unknown", oid=user_oid, error=f"{type(error).__name__}: {error}")
             self._session[_FAILED_KEY] = time.time()
-            return self._unknown()
+            self._unknown()
+            return None
         self._session.pop(_FAILED_KEY, None)
         if not membership.enabled:
             raise Refused(Reason.ACCOUNT_DISABLED)
@@ -129,7 +96,7 @@ class PermissionService:
         """Ask Graph and derive the permission: VIEWER when it cannot tell. Raises ``Refused``."""
         membership = self.ask_membership(user_oid)
         if membership is None:
-            return _viewer(user_oid)
+            return UserPermission(user_oid, PermissionLevel.VIEWER)
         return self.permission_from(user_oid, membership.group_oids)
 
     # --- a request --------------------------------------------------------------------------------
@@ -141,18 +108,19 @@ class PermissionService:
         """
         if user.oid is None:
             if user.is_break_glass and settings.BREAK_GLASS_SIGN_IN:
-                return UserPermission("", PermissionLevel.ADMIN)
+                return break_glass()
             raise Refused(Reason.ACCOUNT_LOCAL)
-        if _is_old(user.groups_fetched_at) and not self._refresh(user):
-            return _viewer(str(user.oid))
-        basis = [stored_mappings.current_version(), _stamp(user)]
+        if recheck.is_old(user.groups_fetched_at) and not self._refresh(user):
+            return self._last_known(user)
+        self._require_valid_session(user)
+        basis = _basis(stored_mappings.current_version(), user)
         if self._session.get(_BASIS_KEY) == basis:
             cached = self.get_cached_permission()
             if cached is not None and cached.user_oid == str(user.oid):
                 return cached
         permission = self.permission_from(str(user.oid), user.group_oids)
         self.cache_permission(permission)
-        self._session[_BASIS_KEY] = [self._known_mappings().version, _stamp(user)]
+        self._session[_BASIS_KEY] = _basis(self._known_mappings().version, user)
         return permission
 
     def cache_permission(self, permission: UserPermission) -> None:
@@ -177,22 +145,42 @@ class PermissionService:
         failed_at = self._session.get(_FAILED_KEY)
         if isinstance(failed_at, float) and 0 <= time.time() - failed_at < RETRY_AFTER:
             # Not at every request: each would wait for the whole budget of a dead Graph.
-            self._unknown()
-            return False
-        membership = self.ask_membership(str(user.oid))
+            return self._unknown()
+        if not recheck.claim(user):
+            return recheck.wait(user) or self._unknown()
+        try:
+            membership = self.ask_membership(str(user.oid))
+        except BaseException:
+            recheck.release(user)
+            raise
         if membership is None:
+            recheck.release(user)
             return False
-        signed_in_at = self._session.get(SIGNED_IN_KEY, 0)
-        valid_from = membership.sessions_valid_from
-        if valid_from is not None and valid_from.timestamp() > signed_in_at:
-            raise Refused(Reason.SESSIONS_REVOKED)
-        keep_groups(user, membership)
+        recheck.keep(user, membership)
         return True
 
+    def _last_known(self, user: User) -> UserPermission:
+        """Return the least that is known: no level above VIEWER, no row that was not shown."""
+        if user.groups_fetched_at is None:
+            return UserPermission(str(user.oid), PermissionLevel.VIEWER)
+        self._require_valid_session(user)
+        return lowered(derive(str(user.oid), user.group_oids, self._known_mappings()))
+
+    def _require_valid_session(self, user: User) -> None:
+        """Refuse a session that began before the sessions were revoked.
+
+        The fact is the person's, so it holds whichever of the person's sessions asked Graph.
+        """
+        valid_from = user.sessions_valid_from
+        if valid_from and valid_from.timestamp() > self._session.get(SIGNED_IN_KEY, 0):
+            raise Refused(Reason.SESSIONS_REVOKED)
+
     @staticmethod
-    def _unknown() -> None:
+    def _unknown() -> bool:
+        """Return False, and that only where people may go on without a mapped group."""
         if settings.ENTRA_REQUIRE_MAPPED_GROUP:
             raise Refused(Reason.GROUPS_UNKNOWN)
+        return False
 
     def _known_mappings(self) -> Mappings:
         if self._mappings is None:
@@ -200,20 +188,7 @@ class PermissionService:
         return self._mappings
 
 
-def keep_groups(user: User, membership: Membership) -> None:
-    """Store the facts of ``membership``, which is of now, with ``user``."""
-    user.group_oids = sorted(membership.group_oids)
-    user.groups_fetched_at = timezone.now()
-    user.save(update_fields=["group_oids", "groups_fetched_at"])
-
-
-def _viewer(user_oid: str) -> UserPermission:
-    return UserPermission(user_oid, PermissionLevel.VIEWER)
-
-
-def _is_old(fetched_at: datetime | None) -> bool:
-    return fetched_at is None or timezone.now() - fetched_at > settings.ENTRA_GROUPS_MAX_AGE
-
-
-def _stamp(user: User) -> str | None:
-    return user.groups_fetched_at.isoformat() if user.groups_fetched_at else None
+def _basis(version: int, user: User) -> list[int | str | None]:
+    """Return what a permission rests on. The day is part of it: mappings expire by day."""
+    fetched_at = user.groups_fetched_at.isoformat() if user.groups_fetched_at else None
+    return [version, fetched_at, stored_mappings.today().isoformat()]

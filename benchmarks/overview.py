@@ -33,6 +33,7 @@ from datetime import date  # noqa: E402 - Django has to be set up before models 
 
 import duckdb  # noqa: E402
 
+from accounts.scopes import ALL  # noqa: E402
 from finops.costs import overview as overview_module  # noqa: E402
 from finops.costs.buckets import buckets_of  # noqa: E402
 from finops.costs.engine import engine  # noqa: E402
@@ -89,7 +90,7 @@ def milliseconds(work: Callable[[], object]) -> float:
 
 def read(dataset: Dataset) -> None:
     overview_module._cache.clear()
-    overview_module.load_overview(dataset=dataset, currency="EUR", metric=Metric.BILLED)
+    overview_module.load_overview(dataset=dataset, scope=ALL, currency="EUR", metric=Metric.BILLED)
 
 
 def single_file(dataset: Dataset) -> str:

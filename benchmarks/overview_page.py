@@ -49,6 +49,7 @@ def _measure(*, rows: int, runs: int) -> None:
     from django.template.loader import render_to_string
     from django.test import Client
 
+    from accounts.scopes import ALL
     from finops.costs.metrics import Metric
     from finops.costs.overview import load_overview
     from finops.models import Dataset
@@ -67,7 +68,7 @@ def _measure(*, rows: int, runs: int) -> None:
         Dataset.objects.update(version=F("version") + 1)
         client.get("/")
 
-    loaded = load_overview(dataset=dataset, currency="EUR", metric=Metric.EFFECTIVE)
+    loaded = load_overview(dataset=dataset, scope=ALL, currency="EUR", metric=Metric.EFFECTIVE)
     shown = present(loaded)
     context = {"page": shown, "layout": "swap.html"}
     for label, work, count in (

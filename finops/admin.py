@@ -1,6 +1,8 @@
 from django.contrib import admin
 from django.http import HttpRequest
 
+from accounts.levels import PermissionLevel
+from accounts.permissions import UserPermission
 from finops.models import Dataset, Segment
 
 
@@ -12,11 +14,21 @@ class DatasetAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # Django's clas
 
 @admin.register(Segment)
 class SegmentAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # Django's class takes none
-    """To look at: segments come from documents, and ``rebuild_segments`` makes them anew."""
+    """To look at: segments come from documents, and ``rebuild_segments`` makes them anew.
+
+    Each sums up every sub account of its day, so it is for those who may see all rows.
+    """
 
     list_display = ["day", "dataset", "version", "rows", "built_at"]
     list_filter = ["dataset"]
     date_hierarchy = "day"
+
+    def has_module_permission(self, request: HttpRequest) -> bool:
+        return self.has_view_permission(request)
+
+    def has_view_permission(self, request: HttpRequest, obj: Segment | None = None) -> bool:
+        permission: UserPermission | None = getattr(request, "permission", None)
+        return permission is not None and permission.scope_for(PermissionLevel.ADMIN).is_all
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False

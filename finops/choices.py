@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from django.contrib.sessions.backends.base import SessionBase
 from django.http import HttpRequest
 
+from accounts.scopes import Scope
 from finops.costs.metrics import Metric
 from finops.costs.overview import Overview, UnknownCurrency, load_overview
 from finops.models import Dataset
@@ -32,15 +33,17 @@ class OverviewChoice:
             metric=Metric(metric) if metric in known else _DEFAULT_METRIC,
         )
 
-    def load(self, dataset: Dataset) -> Overview:
-        """Load the overview; a currency that the data set does not have gives its main one.
+    def load(self, dataset: Dataset, scope: Scope) -> Overview:
+        """Load the overview; a currency that the scope does not have gives its main one.
 
-        Raises NoCostData when the data set has no charges.
+        Raises NoCostData when there are no charges.
         """
         try:
-            return load_overview(dataset=dataset, currency=self.currency, metric=self.metric)
+            return load_overview(
+                dataset=dataset, scope=scope, currency=self.currency, metric=self.metric
+            )
         except UnknownCurrency:
-            return load_overview(dataset=dataset, currency=None, metric=self.metric)
+            return load_overview(dataset=dataset, scope=scope, currency=None, metric=self.metric)
 
     def remember(self, session: SessionBase, shown: Overview) -> None:
         """Keep what is shown for the person's next visit, where it differs from what is kept."""

@@ -9,6 +9,8 @@ from django.http import HttpRequest
 
 from accounts.guard import get_current_permission
 from accounts.levels import PermissionLevel
+from accounts.permissions import UserPermission
+from accounts.scopes import NOTHING, Scope
 from finops.freshness import Freshness, dataset_freshness
 from finops.models import Dataset
 from finops.navigation import Entry, navigation
@@ -41,6 +43,12 @@ class Shell:
         return self.level is not None and self.level >= PermissionLevel.ADMIN
 
     @property
+    def scope(self) -> Scope:
+        """The rows that the person may see; none where nobody is signed in."""
+        permission: UserPermission | None = getattr(self.request, "permission", None)
+        return permission.scope_for(PermissionLevel.VIEWER) if permission else NOTHING
+
+    @property
     def person(self) -> str:
         """The person's name, for display only."""
         return str(self.request.user)
@@ -60,7 +68,7 @@ class Shell:
     def freshness(self) -> Freshness | None:
         """The shown data set's freshness; ``None`` where there is no data set yet."""
         dataset = shown_dataset()
-        return dataset_freshness(dataset) if dataset else None
+        return dataset_freshness(dataset, self.scope) if dataset else None
 
 
 def shell(request: HttpRequest) -> dict[str, Any]:

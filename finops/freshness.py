@@ -1,6 +1,6 @@
 """How fresh the shown costs are: the latest charge day, and what its replication flow is doing."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
 from typing import Literal
@@ -9,6 +9,10 @@ import structlog
 from django.core.cache import cache
 from django.db.models import Max
 
+from accounts.scopes import ALL, Scope
+from finops.costs.engine import CostQueryFailed, engine
+from finops.costs.published import published
+from finops.costs.visible import visible
 from finops.formatting import day
 from finops.models import Dataset
 from replication.status import FlowState, FlowStatus, flow_status
@@ -133,11 +137,28 @@ def age(span: timedelta) -> str:
     return f"{seconds // 86400} days"
 
 
-def dataset_freshness(dataset: Dataset) -> Freshness:
+def dataset_freshness(dataset: Dataset, scope: Scope = ALL) -> Freshness:
     """Return the data set's freshness, at most a second old. It never fails a page.
 
     A cluster that does not answer is reported as an unknown state, and asked again after a while.
+    Who sees a part of the rows learns the latest day of that part, and no number of rows.
     """
+    known = _of_all_rows(dataset)
+    if scope.is_all:
+        return known
+    return replace(known, latest_day=_latest_day(dataset, scope), copied=None, total=None)
+
+
+def _latest_day(dataset: Dataset, scope: Scope) -> date | None:
+    try:
+        rows = visible(published(dataset), scope, engine())
+    except CostQueryFailed as failure:
+        logger.warning("freshness_of_scope_unknown", dataset=dataset.name, exc_info=failure)
+        return None
+    return rows.span.last if rows else None
+
+
+def _of_all_rows(dataset: Dataset) -> Freshness:
     key = f"freshness:{dataset.pk}:{dataset.flow}"
     known: Freshness | None = cache.get(key)
     if known is None:

@@ -309,6 +309,10 @@ CELERY_TASK_ROUTES = {
     "finops.tasks.tidy_segments": {"queue": "segments"},
 }
 CELERY_BEAT_SCHEDULE = {
+    "accounts-prune-audit": {
+        "task": "accounts.tasks.prune_audit",
+        "schedule": timedelta(days=1),
+    },
     "replication-supervise": {
         "task": "replication.tasks.supervise",
         "schedule": REPLICATION_SUPERVISOR_PERIOD,

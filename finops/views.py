@@ -7,12 +7,12 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 from django.views.decorators.vary import vary_on_headers
 
-from accounts.guard import require_permission
+from accounts.guard import GuardedRequest, require_permission
 from accounts.levels import PermissionLevel
 from finops.choices import OverviewChoice
 from finops.context import shown_dataset
 from finops.costs.engine import CostQueryFailed
-from finops.costs.overview import NoCostData
+from finops.costs.overview import NoCostData, NoCostsInScope
 from finops.overview_page import present
 
 logger = structlog.get_logger(__name__)
@@ -22,14 +22,16 @@ logger = structlog.get_logger(__name__)
 @never_cache
 @vary_on_headers("HX-Request")
 @require_permission(PermissionLevel.VIEWER)
-def overview(request: HttpRequest) -> HttpResponse:
-    """What the month to the latest charge day costs, in one currency."""
+def overview(request: GuardedRequest) -> HttpResponse:
+    """What the month to the latest charge day costs, in one currency, within the scope."""
     dataset = shown_dataset()
     if dataset is None:
         return render(request, "finops/no_dataset.html")
     choice = OverviewChoice.of(request)
     try:
-        costs = choice.load(dataset)
+        costs = choice.load(dataset, request.permission.scope_for(PermissionLevel.VIEWER))
+    except NoCostsInScope:
+        return render(request, "finops/no_rows.html")
     except NoCostData:
         return render(request, "finops/no_costs.html", {"dataset": dataset})
     except CostQueryFailed as failure:

@@ -5,11 +5,13 @@ from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal, localcontext
 
+from accounts.scopes import Scope
 from finops.costs.buckets import Bucket, Grain
 from finops.costs.engine import Engine
 from finops.costs.metrics import Metric
 from finops.costs.periods import Period
 from finops.costs.published import Published
+from finops.costs.visible import filter_of
 from finops.segments.rows import NO_CURRENCY
 from finops.segments.values import EXACT
 
@@ -56,6 +58,7 @@ class ServiceRow:
 class Question:
     """What the overview asks of the roll-up."""
 
+    scope: Scope
     currency: str
     metric: Metric
     grain: Grain
@@ -119,6 +122,7 @@ def answer(question: Question, manifest: Published, engine: Engine) -> Figures:
 def _cells(question: Question, manifest: Published, engine: Engine) -> list[_Cell]:
     period = Period(question.buckets[0].start, question.current.end)
     scan = manifest.rollup(period, engine.store)
+    within = filter_of(question.scope)
     # Without a previous period the comparison's range is empty.
     previous = question.previous or Period(period.start, period.start)
     found = engine.fetch(
@@ -130,10 +134,12 @@ def _cells(question: Question, manifest: Published, engine: Engine) -> list[_Cel
         FROM {scan.sql}
         WHERE charge_day >= $start AND charge_day < $end
           AND coalesce(nullif(billing_currency, ''), $no_currency) = $currency
+          AND {within.sql}
         GROUP BY 1, 2, 3, 4
         """,  # noqa: S608 - from the constants above
         {
             **scan.parameters,
+            **within.parameters,
             "start": period.start,
             "end": period.end,
             "current_start": question.current.start,

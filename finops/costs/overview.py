@@ -5,6 +5,7 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from datetime import date, datetime
 
+from accounts.scopes import Scope
 from finops.costs.buckets import Bucket, Grain, buckets_of, grain_of
 from finops.costs.engine import engine
 from finops.costs.figures import (
@@ -19,6 +20,7 @@ from finops.costs.figures import (
 from finops.costs.metrics import Metric
 from finops.costs.periods import Period, month_to_date, same_days_of_month_before
 from finops.costs.published import published
+from finops.costs.visible import visible
 from finops.models import Dataset
 
 __all__ = [
@@ -28,6 +30,7 @@ __all__ = [
     "Grain",
     "MetricTotal",
     "NoCostData",
+    "NoCostsInScope",
     "Overview",
     "Series",
     "ServiceRow",
@@ -40,20 +43,27 @@ class NoCostData(Exception):
     """There is no cost to show: the message says for which data set."""
 
 
+class NoCostsInScope(NoCostData):
+    """No row is within the scope. Whether there are rows outside it is not said."""
+
+
 class UnknownCurrency(NoCostData):
-    """The data set has no charge in the currency that was asked for."""
+    """The scope has no charge in the currency that was asked for."""
 
 
 @dataclass(frozen=True, slots=True)
 class Overview:
-    """One currency of one data set. All amounts are exact and in ``currency``."""
+    """One currency of one data set, within a scope. All amounts are exact and in ``currency``.
+
+    Nothing in it depends on a row outside the scope.
+    """
 
     dataset: str
     version: int
     currency: str  # ISO 4217; XXX stands for the rows that name none
     currencies: tuple[str, ...]  # those with rows, most rows first
     metric: Metric
-    anchor: date  # the latest charge day of the data set, in any currency
+    anchor: date  # the latest charge day within the scope, in any currency
     current: Period
     previous: Period
     totals: tuple[MetricTotal, ...]  # one per metric
@@ -70,18 +80,22 @@ _cache: OrderedDict[tuple[object, ...], Overview] = OrderedDict()
 _lock = threading.Lock()
 
 
-def load_overview(*, dataset: Dataset, currency: str | None, metric: Metric) -> Overview:
-    """The overview of ``dataset`` in ``currency``, or in the one with the most rows.
+def load_overview(
+    *, dataset: Dataset, scope: Scope, currency: str | None, metric: Metric
+) -> Overview:
+    """The overview of the rows of ``dataset`` within ``scope``.
 
-    Kept in the process until the data set has a new version. Raises NoCostData when the data set
-    has no charges, UnknownCurrency when it has none in ``currency``, and CostQueryFailed.
+    It is in ``currency``, or in the one with the most rows. Kept in the process until the data set
+    has a new version. Raises NoCostData when the data set has no charges, NoCostsInScope when none
+    is within a scope that is not all, UnknownCurrency when none is in ``currency``, and
+    CostQueryFailed.
     """
-    key = (dataset.pk, dataset.version, dataset.published_at, currency, metric)
+    key = (dataset.pk, dataset.version, dataset.published_at, scope, currency, metric)
     with _lock:
         if key in _cache:
             _cache.move_to_end(key)
             return _cache[key]
-    overview = _load(dataset, currency, metric)
+    overview = _load(dataset, scope, currency, metric)
     with _lock:
         _cache[key] = overview
         while len(_cache) > _CACHED:
@@ -89,21 +103,24 @@ def load_overview(*, dataset: Dataset, currency: str | None, metric: Metric) -> 
     return overview
 
 
-def _load(dataset: Dataset, currency: str | None, metric: Metric) -> Overview:
+def _load(dataset: Dataset, scope: Scope, currency: str | None, metric: Metric) -> Overview:
     manifest = published(dataset)
-    span = manifest.span
-    if span is None or dataset.published_at is None:
+    rows = visible(manifest, scope, engine())
+    if rows is None or dataset.published_at is None:
+        if not scope.is_all:
+            raise NoCostsInScope(f"Data set {dataset.name!r} has no charges within the scope.")
         raise NoCostData(f"Data set {dataset.name!r} has no charges yet.")
-    currencies = manifest.rows_by_currency()
+    span, currencies = rows.span, rows.by_currency
     chosen = next(iter(currencies)) if currency is None else currency
     if chosen not in currencies:
         known = ", ".join(sorted(currencies))
         raise UnknownCurrency(
-            f"Data set {dataset.name!r} has no charge in that currency; it has: {known}."
+            f"Data set {dataset.name!r} has no charge in that currency; you see: {known}."
         )
     anchor = span.last
     current, previous = month_to_date(anchor), same_days_of_month_before(anchor)
     question = Question(
+        scope=scope,
         currency=chosen,
         metric=metric,
         grain=grain_of(span),

@@ -9,6 +9,7 @@ from django.urls import reverse
 from accounts.levels import PermissionLevel
 from accounts.mappings import create_mapping, current_version, load
 from accounts.models import AuditEvent, GroupMapping, User
+from tests.accounts.confirming import confirm, preview
 from tests.people import new_person, sign_in_as
 
 pytestmark = pytest.mark.django_db
@@ -52,14 +53,15 @@ def test_every_list_opens(client: Client, admin: User, model: str) -> None:
 
 
 def test_a_mapping_is_made_changed_and_deleted_with_a_trace(client: Client, admin: User) -> None:
-    form = {"group_oid": GROUP.upper(), "display_name": "Chiefs", "level": "2", "note": ""}
+    form = {"group_oid": GROUP.upper(), "display_name": "Chiefs", "level": "2", "why": "ticket 1"}
     before = current_version()
 
-    client.post(reverse(f"{MAPPINGS}_add"), form)
+    confirm(client, reverse(f"{MAPPINGS}_add"), form)
     mapping = GroupMapping.objects.get(group_oid=GROUP)
-    client.post(reverse(f"{MAPPINGS}_change", args=[mapping.pk]), form | {"level": "3"})
+    confirm(client, reverse(f"{MAPPINGS}_change", args=[mapping.pk]), form | {"level": "3"})
     assert load().levels[GROUP] is PermissionLevel.ADMIN
-    client.post(reverse(f"{MAPPINGS}_delete", args=[mapping.pk]), {"post": "yes"})
+    removal = client.get(reverse(f"{MAPPINGS}_delete", args=[mapping.pk]))["Location"]
+    confirm(client, removal, {"why": "ticket 2"})
 
     assert GROUP not in load().levels
     assert current_version() == before + 3
@@ -70,16 +72,18 @@ def test_a_mapping_is_made_changed_and_deleted_with_a_trace(client: Client, admi
         "mapping_deleted",
     ]
     assert {event.user_oid for event in events} == {str(admin.oid)}
+    assert [event.details["why"] for event in events] == ["ticket 1", "ticket 1", "ticket 2"]
 
 
 def test_a_bulk_delete_counts_too(client: Client, admin: User) -> None:
     mapping = create_mapping(group_oid=UUID(GROUP), level=PermissionLevel.VIEWER)
     before = current_version()
 
-    client.post(
+    removal = client.post(
         reverse(f"{MAPPINGS}_changelist"),
-        {"action": "delete_selected", "_selected_action": [mapping.pk], "post": "yes"},
-    )
+        {"action": "delete_selected", "_selected_action": [mapping.pk]},
+    )["Location"]
+    confirm(client, removal, {"why": "nobody uses it"})
 
     assert GROUP not in load().levels
     assert current_version() == before + 1
@@ -92,17 +96,21 @@ def test_a_bulk_delete_counts_too(client: Client, admin: User) -> None:
         {"group_oid": "FinOps Administrators"},
         {"level": "4"},
         {"level": ""},
+        {"why": ""},
+        {"scope": "fine\nnot\u202efine"},
+        {"expires_on": "soon"},
     ],
 )
 def test_a_wrong_mapping_is_not_saved(client: Client, admin: User, wrong: dict[str, str]) -> None:
-    form = {"group_oid": GROUP, "display_name": "", "level": "1", "note": ""} | wrong
+    form = {"group_oid": GROUP, "display_name": "A", "level": "1", "why": "x"} | wrong
+    page = preview(client, reverse(f"{MAPPINGS}_add"), form | {"_confirmed": current_version()})
 
-    assert client.post(reverse(f"{MAPPINGS}_add"), form).status_code == 200
+    assert "errorlist" in page
     assert GroupMapping.objects.count() == 1  # the administrators' own
 
 
 def test_a_group_is_mapped_once(client: Client, admin: User) -> None:
-    form = {"group_oid": f"{{{GROUP}}}", "display_name": "", "level": "1", "note": ""}
+    form = {"group_oid": f"{{{GROUP}}}", "display_name": "A", "level": "1", "why": "x"}
     create_mapping(group_oid=UUID(GROUP), level=PermissionLevel.VIEWER)
 
     assert b"already exists" in client.post(reverse(f"{MAPPINGS}_add"), form).content

@@ -1,6 +1,7 @@
 """Every URL is denied unless its view says who may open it."""
 
 from datetime import timedelta
+from uuid import uuid4
 
 import pytest
 from django.contrib.sessions.models import Session
@@ -20,7 +21,12 @@ from accounts.guard import (
     require_permission,
 )
 from accounts.levels import PermissionLevel
-from accounts.mappings import delete_mappings, update_mapping
+from accounts.mappings import (
+    MappingValues,
+    create_mapping,
+    delete_mappings,
+    update_mapping,
+)
 from accounts.models import AuditEvent, GroupMapping, User
 from finops.urls import urlpatterns as project_urls
 from tests.people import sign_in_as
@@ -137,13 +143,8 @@ def test_a_mapping_edit_counts_at_the_next_request(client: Client) -> None:
     assert client.get("/analysts/").status_code == 200
     mapping = GroupMapping.objects.get()
 
-    update_mapping(
-        mapping,
-        group_oid=mapping.group_oid,
-        level=PermissionLevel.ADMIN,
-        display_name="",
-        note="",
-    )
+    create_mapping(group_oid=uuid4(), level=PermissionLevel.ADMIN)  # so that it is not the last
+    update_mapping(mapping, MappingValues(mapping.group_oid, PermissionLevel.ADMIN))
     assert client.post("/admins/").status_code == 200
     delete_mappings([mapping])
     assert client.post("/analysts/").status_code == 403

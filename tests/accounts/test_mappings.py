@@ -7,6 +7,7 @@ from django.db import IntegrityError, transaction
 
 from accounts.levels import PermissionLevel
 from accounts.mappings import (
+    MappingValues,
     create_mapping,
     current_version,
     delete_mappings,
@@ -25,9 +26,7 @@ def test_every_change_moves_the_version() -> None:
     versions = [current_version()]
     mapping = create_mapping(group_oid=GROUP, level=PermissionLevel.VIEWER)
     versions.append(current_version())
-    update_mapping(
-        mapping, group_oid=GROUP, level=PermissionLevel.ADMIN, display_name="Chiefs", note=""
-    )
+    update_mapping(mapping, MappingValues(GROUP, PermissionLevel.ANALYST, "Analysts"))
     versions.append(current_version())
     delete_mappings([mapping])
     versions.append(current_version())
@@ -39,20 +38,18 @@ def test_every_change_moves_the_version() -> None:
 def test_a_change_is_recorded_with_who_and_what() -> None:
     admin = new_person(None)
     mapping = create_mapping(group_oid=GROUP, level=PermissionLevel.VIEWER, actor=admin)
-    update_mapping(
-        mapping,
-        group_oid=GROUP,
-        level=PermissionLevel.ADMIN,
-        display_name="Chiefs",
-        note="asked for by Ben",
-        actor=admin,
-    )
+    values = MappingValues(GROUP, PermissionLevel.ADMIN, "Chiefs", note="asked for by Ben")
+    update_mapping(mapping, values, actor=admin, why="ticket 12")
 
     event = AuditEvent.objects.get(kind=AuditEvent.Kind.MAPPING_CHANGED)
     assert event.user_oid == str(admin.oid)
     assert event.resource == f"group:{GROUP}"
     assert event.details["before"]["level"] == "VIEWER"
     assert event.details["after"]["level"] == "ADMIN"
+    assert event.details["why"] == "ticket 12"
+    first, second = mapping.history.order_by("pk")
+    assert (first.history_user, first.level) == (admin, PermissionLevel.VIEWER)
+    assert (second.history_change_reason, second.level) == ("ticket 12", PermissionLevel.ADMIN)
 
 
 def test_a_change_that_fails_leaves_nothing_behind() -> None:

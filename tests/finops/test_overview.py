@@ -9,6 +9,7 @@ from functools import cache
 import pytest
 from pytest_django import DjangoDbBlocker
 
+from accounts.scopes import ALL
 from finops.costs import overview as overview_module
 from finops.costs.metrics import Metric
 from finops.costs.overview import (
@@ -58,7 +59,7 @@ def stored(
 def shown(
     dataset: Dataset, metric: Metric = Metric.BILLED, currency: str | None = None
 ) -> Overview:
-    return load_overview(dataset=dataset, currency=currency, metric=metric)
+    return load_overview(dataset=dataset, scope=ALL, currency=currency, metric=metric)
 
 
 def figures_by_bucket(overview: Overview) -> dict[tuple[date, str | None], Decimal]:
@@ -244,7 +245,7 @@ def test_currencies_are_never_added_and_the_one_with_most_rows_comes_first() -> 
 
 
 def test_an_unknown_currency_and_an_empty_data_set_are_told_apart() -> None:
-    with pytest.raises(UnknownCurrency, match=r"it has: EUR\."):
+    with pytest.raises(UnknownCurrency, match=r"you see: EUR\."):
         shown(build_all([charge(ANCHOR)]), currency="GBP")
     with pytest.raises(NoCostData, match="no charges yet"):
         shown(Dataset.objects.create(name="empty", flow="empty"))

@@ -6,6 +6,7 @@ from decimal import Decimal
 
 import pytest
 
+from accounts.scopes import ALL
 from finops.costs.metrics import Metric
 from finops.costs.overview import load_overview
 from finops.costs.periods import DAY
@@ -49,7 +50,7 @@ def figures(dataset: Dataset) -> list[object]:
     return [
         (one.totals, one.services, one.rows)
         for metric in Metric
-        for one in [load_overview(dataset=dataset, currency="EUR", metric=metric)]
+        for one in [load_overview(dataset=dataset, scope=ALL, currency="EUR", metric=metric)]
     ]
 
 

@@ -12,6 +12,7 @@ from django.core.management import CommandError, call_command
 from pymongo import MongoClient
 from pymongo.database import Database
 
+from accounts.scopes import ALL
 from finops.costs.metrics import Metric
 from finops.costs.overview import NoCostData, Overview, load_overview
 from finops.costs.periods import DAY, Period
@@ -78,7 +79,7 @@ def touch(cluster: Cluster, flow: Flow, *days: date) -> None:
 
 def overview(dataset: Dataset) -> Overview:
     dataset.refresh_from_db()
-    return load_overview(dataset=dataset, currency=None, metric=Metric.BILLED)
+    return load_overview(dataset=dataset, scope=ALL, currency=None, metric=Metric.BILLED)
 
 
 def test_touched_days_reach_the_overview_exactly_and_their_marks_go(
@@ -107,6 +108,21 @@ def test_changes_moves_and_deletions_follow(
     build_touched_segments()
     with pytest.raises(NoCostData):
         overview(dataset)
+
+
+def test_nothing_is_published_before_a_snapshot_is_whole(
+    cluster: Cluster, flow: Flow, dataset: Dataset, copy: Database[dict[str, Any]]
+) -> None:
+    positions = cluster["replication"]["positions"]
+    key = flow.spec().key
+    positions.insert_one({"_id": key, "epoch": 1, "batch": 1, "phase": "snapshot"})
+    touch(cluster, flow, FIRST, SECOND)
+    build_touched_segments()
+    with pytest.raises(NoCostData):
+        overview(dataset)
+    positions.update_one({"_id": key}, {"$set": {"phase": "stream"}})
+    build_touched_segments()
+    assert overview(dataset).anchor == SECOND
 
 
 def test_the_copy_is_read_by_an_index(dataset: Dataset, copy: Database[dict[str, Any]]) -> None:
