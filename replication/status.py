@@ -22,6 +22,7 @@ __all__ = [
     "FlowStatus",
     "Mark",
     "Namespace",
+    "ReplicationError",
     "UnknownFlow",
     "clear_marks",
     "flow_names",

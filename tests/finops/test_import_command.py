@@ -121,6 +121,13 @@ def test_what_cannot_be_done_is_said_in_a_sentence(tmp_path: Path) -> None:
         run(SAMPLE, "--dataset", "astray")
 
 
+@pytest.mark.usefixtures("source")
+def test_a_connection_that_cannot_work_is_named_with_its_problems() -> None:
+    Connection.objects.update(uri="mongodb://db.example.com/?w=0", auth_method="entra")
+    with pytest.raises(CommandError, match=r"Connection 'cluster': .*db\.example\.com"):
+        run(SAMPLE)
+
+
 class Terminal(io.StringIO):
     def isatty(self) -> bool:
         return True

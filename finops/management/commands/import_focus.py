@@ -60,7 +60,10 @@ class Command(BaseCommand):
             raise CommandError(f"--report {report}: there is no folder {report.parent}.")
         chosen = _dataset(dataset)
         source = _source(chosen)
-        database = mongo.database(source.connection, source.database)
+        try:
+            database = mongo.database(source.connection, source.database)
+        except status.ReplicationError as error:
+            raise CommandError(f"Connection {source.connection!r}: {error}") from error
         try:
             with _progress() as on_progress:
                 summary = import_files(
