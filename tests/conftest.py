@@ -2,6 +2,7 @@
 
 import importlib
 import socket
+import ssl
 import subprocess
 from collections.abc import Callable, Iterator
 
@@ -70,23 +71,29 @@ def token_issuer() -> Iterator[TokenIssuer]:
 def gate_factory(
     request: pytest.FixtureRequest, token_issuer: TokenIssuer
 ) -> Iterator[GateFactory]:
-    """Start OIDC gates: ``gate_factory(upstream_port=None, unrestricted=False) -> RunningGate``.
+    """Start OIDC gates: ``gate_factory(port=None, unrestricted=False, tls=None) -> RunningGate``.
 
-    Without a port the gate stands in front of ``mongo_server``. A gate's ``uri`` is for clients
-    of your own making; ``gate.callback(lifetime=1.0)`` is an OIDC callback whose tokens it
-    accepts, ``gate.client(callback)`` a ready client (close it), ``gate.statistics()`` its
-    counters, e.g. ``refused_391``, ``gate.issuer.rotate()`` changes the signing key, and
-    ``gate.issuer.advance(3600)`` lets every token expire at once. Gates stop with the test: close
-    your clients before.
+    Without a port the gate stands in front of ``mongo_server``; ``tls`` is a server's context. A
+    gate's ``uri`` is for clients of your own making; ``gate.callback(lifetime=1.0)`` is an OIDC
+    callback whose tokens it accepts, ``gate.client(callback)`` a ready client (close it),
+    ``gate.statistics()`` its counters, e.g. ``refused_391``, ``gate.issuer.rotate()`` changes the
+    signing key, and ``gate.issuer.advance(3600)`` lets every token expire at once. Gates stop with
+    the test: close your clients before.
     """
     gates: list[RunningGate] = []
 
-    def start(upstream_port: int | None = None, *, unrestricted: bool = False) -> RunningGate:
+    def start(
+        upstream_port: int | None = None,
+        *,
+        unrestricted: bool = False,
+        tls: ssl.SSLContext | None = None,
+    ) -> RunningGate:
         if upstream_port is None:
             uri = request.getfixturevalue("mongo_server")
             upstream_port = parse_uri(uri)["nodelist"][0][1]
-        gates.append(RunningGate(upstream_port, token_issuer, unrestricted=unrestricted))
-        return gates[-1]
+        gate = RunningGate(upstream_port, token_issuer, unrestricted=unrestricted, tls=tls)
+        gates.append(gate)
+        return gate
 
     yield start
     for gate in gates:

@@ -23,15 +23,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     _log_to_stderr()
     try:
-        tls = _tls(options.ca_file)
-        endpoint = JwksEndpoint(options.jwks_url, tls)
-        return asyncio.run(_serve(options, endpoint))
+        endpoint = JwksEndpoint(options.jwks_url, _tls(options.ca_file))
+        certificate = _certificate(options.tls_cert_file, options.tls_key_file)
+        return asyncio.run(_serve(options, endpoint, certificate))
     except (CannotListen, ValueError) as error:
         print(f"gate: {error}", file=sys.stderr)
         return USAGE_ERROR
 
 
-async def _serve(options: argparse.Namespace, endpoint: JwksEndpoint) -> int:
+async def _serve(
+    options: argparse.Namespace, endpoint: JwksEndpoint, certificate: ssl.SSLContext | None
+) -> int:
     verifier = TokenVerifier(
         keys=SigningKeys(endpoint, window=options.keys_window),
         issuer=options.issuer,
@@ -45,6 +47,7 @@ async def _serve(options: argparse.Namespace, endpoint: JwksEndpoint) -> int:
         control=Address("127.0.0.1", options.control_port)
         if options.control_port is not None
         else None,
+        tls=certificate,
     )
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -81,6 +84,8 @@ def _parser() -> argparse.ArgumentParser:
         action="store_true",
         help="neither refuse nor hide what Azure DocumentDB lacks",
     )
+    parser.add_argument("--tls-cert-file", metavar="PEM", help="speak TLS with this certificate")
+    parser.add_argument("--tls-key-file", metavar="PEM", help="the certificate's private key")
     parser.add_argument("--control-port", type=_port, help="serve GET /stats on this port")
     parser.add_argument(
         "--keys-window",
@@ -107,8 +112,8 @@ def _loopback(text: str) -> Address:
         loopback = False
     if not loopback:
         raise argparse.ArgumentTypeError(
-            f"{address.host!r} is not a loopback address; the gate has no TLS, so tokens would "
-            "travel in clear. Use 127.0.0.1."
+            f"{address.host!r} is not a loopback address; the gate is for this machine only. "
+            "Use 127.0.0.1."
         )
     return address
 
@@ -127,6 +132,28 @@ def _tls(ca_file: str | None) -> ssl.SSLContext:
         raise ValueError(f"--ca-file {ca_file}: not a PEM certificate ({error.reason})") from error
     except OSError as error:
         raise ValueError(f"--ca-file {ca_file}: {error.strerror}") from error
+
+
+def _certificate(cert_file: str | None, key_file: str | None) -> ssl.SSLContext | None:
+    if cert_file is None and key_file is None:
+        return None
+    if cert_file is None or key_file is None:
+        raise ValueError("--tls-cert-file and --tls-key-file belong together: give both")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    try:
+        # Without a passphrase of its own the library would ask for one at the terminal.
+        context.load_cert_chain(cert_file, key_file, password=str)
+    except ssl.SSLError as error:
+        raise ValueError(
+            f"--tls-cert-file {cert_file} and --tls-key-file {key_file}: not a PEM certificate and "
+            f"its key without a passphrase ({error.reason})"
+        ) from error
+    except OSError as error:
+        raise ValueError(
+            f"--tls-cert-file {cert_file} and --tls-key-file {key_file}: {error.strerror}"
+        ) from error
+    return context
 
 
 class _JsonLines(logging.Formatter):

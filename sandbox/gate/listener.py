@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import ssl
 from collections.abc import Awaitable, Callable
 
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
@@ -15,11 +16,13 @@ class Listener:
         self._server: asyncio.Server | None = None
         self._connections: set[asyncio.Task[None]] = set()
 
-    async def start(self, host: str, port: int, *, limit: int) -> None:
+    async def start(
+        self, host: str, port: int, *, limit: int, tls: ssl.SSLContext | None = None
+    ) -> None:
         """Listen there; ``limit`` bytes are read ahead of ``serve``. Raises ``OSError``."""
         # A plain function, so that the tasks are our own: the one that asyncio makes for a
         # coroutine reports being cancelled as an error (Python 3.11).
-        self._server = await asyncio.start_server(self._accept, host, port, limit=limit)
+        self._server = await asyncio.start_server(self._accept, host, port, limit=limit, ssl=tls)
 
     @property
     def port(self) -> int:

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import ssl
 from dataclasses import dataclass
 
 from sandbox.gate.connection import READ_SIZE, Connection
@@ -32,12 +33,16 @@ class CannotListen(OSError):
 
 @dataclass
 class Gate:
-    """Listens at ``listen`` and forwards what ``policy`` lets through to ``upstream``."""
+    """Listens at ``listen`` and forwards what ``policy`` lets through to ``upstream``.
+
+    With ``tls``, clients must speak it; the way upstream stays plain.
+    """
 
     listen: Address
     upstream: Address
     policy: Policy
     control: Address | None = None
+    tls: ssl.SSLContext | None = None
     _upstream_is_down: bool = False
 
     def __post_init__(self) -> None:
@@ -50,7 +55,7 @@ class Gate:
         Raises:
             CannotListen: and listens nowhere then.
         """
-        await self._listen(self._clients, self.listen)
+        await self._listen(self._clients, self.listen, self.tls)
         if self.control is not None:
             await self._listen(self._control, self.control)
 
@@ -68,9 +73,11 @@ class Gate:
         """Stop listening and close every connection."""
         await asyncio.gather(self._clients.stop(), self._control.stop())
 
-    async def _listen(self, listener: Listener, address: Address) -> None:
+    async def _listen(
+        self, listener: Listener, address: Address, tls: ssl.SSLContext | None = None
+    ) -> None:
         try:
-            await listener.start(address.host, address.port, limit=READ_SIZE)
+            await listener.start(address.host, address.port, limit=READ_SIZE, tls=tls)
         except OSError as error:
             await self.stop()
             # asyncio's text repeats the address before the reason.

@@ -132,8 +132,16 @@ class RunningGate:
     ``statistics()`` are its counters. Stop it with ``stop()``.
     """
 
-    def __init__(self, upstream_port: int, issuer: TokenIssuer, *, unrestricted: bool) -> None:
+    def __init__(
+        self,
+        upstream_port: int,
+        issuer: TokenIssuer,
+        *,
+        unrestricted: bool,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
         self.issuer = issuer
+        self._tls = tls
         self._upstream_port = upstream_port
         self._unrestricted = unrestricted
         self._started = threading.Event()
@@ -153,6 +161,7 @@ class RunningGate:
             listen=Address("127.0.0.1", 0),
             upstream=Address("127.0.0.1", self._upstream_port),
             policy=Policy(verifier, restricted=not self._unrestricted, clock=self.issuer.now),
+            tls=self._tls,
         )
         await self._gate.start()
         self.port = self._gate.port
@@ -163,7 +172,8 @@ class RunningGate:
 
     @property
     def uri(self) -> str:
-        return f"mongodb://localhost:{self.port}/?directConnection=false&tls=false"
+        tls = "true" if self._tls else "false"
+        return f"mongodb://localhost:{self.port}/?directConnection=false&tls={tls}"
 
     def statistics(self) -> Mapping[str, int]:
         return self._gate.policy.statistics.as_dict()

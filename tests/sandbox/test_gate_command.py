@@ -15,6 +15,7 @@ import pytest
 from pymongo import MongoClient
 from pymongo.uri_parser import parse_uri
 
+from sandbox.entra.tls import ensure_certificates
 from sandbox.gate.__main__ import main
 from tests.conftest import free_port
 from tests.sandbox.gate_running import (
@@ -111,6 +112,35 @@ def test_a_driver_signs_in_and_the_counters_tell(
     assert [line["reason"] for line in refused] == ["The token provided is expired."]
 
 
+def test_with_a_certificate_it_speaks_tls_and_nothing_else(
+    token_issuer: TokenIssuer, mongo_server: str, log: Path, tmp_path: Path
+) -> None:
+    files = ensure_certificates(tmp_path)
+    port = parse_uri(mongo_server)["nodelist"][0][1]
+    gate = Process(
+        arguments(
+            upstream=f"127.0.0.1:{port}",
+            jwks_url=token_issuer.keys_url,
+            tls_cert_file=str(files.chain),
+            tls_key_file=str(files.key),
+        ),
+        log,
+    )
+    with MongoClient[dict[str, object]](
+        f"mongodb://localhost:{gate.port}/?directConnection=false",
+        authMechanism="MONGODB-OIDC",
+        authMechanismProperties={"OIDC_CALLBACK": MintingCallback(token_issuer.mint)},
+        tls=True,
+        tlsCAFile=str(files.ca),
+    ) as client:
+        assert client["gate_command"]["a"].count_documents({}) == 0
+        with RawClient(gate.port) as plain:
+            plain.send(b"\x10" + bytes(15))
+            assert plain.receive() is None
+    assert gate.get("/stats")[1]["sasl_ok"] == 1
+    assert gate.end() == 0
+
+
 def test_an_upstream_that_is_away_closes_clients_and_is_logged_once(
     token_issuer: TokenIssuer, log: Path, stack: contextlib.ExitStack
 ) -> None:
@@ -171,6 +201,9 @@ def failure(command: list[str]) -> str:
         ({"jwks_url": "http://example.com/keys"}, "in clear"),
         ({"ca_file": "/nonexistent/ca.pem"}, "No such file"),
         ({"ca_file": "pyproject.toml"}, "not a PEM certificate"),
+        ({"tls_cert_file": "a.pem"}, "belong together"),
+        ({"tls_cert_file": "a.pem", "tls_key_file": "b.pem"}, "No such file"),
+        ({"tls_cert_file": "pyproject.toml", "tls_key_file": "pyproject.toml"}, "not a PEM cert"),
     ],
     ids=str,
 )
