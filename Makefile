@@ -11,7 +11,8 @@ DEVELOPMENT := FINOPS_ENV=development SANDBOX=true
 PRODUCTION := FINOPS_ENV=production SECRET_KEY=check-only-aB3dE6gH9jK2mN5pQ8sT1vW4yZ7cF0hL3oR6uX9 \
 	ALLOWED_HOSTS=costs.example.com SITE_URL=https://costs.example.com \
 	ENTRA_TENANT_ID=3f2b7c1e-8d49-4b0a-9c35-1e6d7a8b9c01 \
-	ENTRA_CLIENT_ID=8c5d1f7a-2e4b-4d6c-a1f3-9b8e7d6c5a42 ENTRA_CLIENT_SECRET=check-only
+	ENTRA_CLIENT_ID=8c5d1f7a-2e4b-4d6c-a1f3-9b8e7d6c5a42 ENTRA_CLIENT_SECRET=check-only \
+	REDIS_URL=redis://redis.example.com:6379/0
 
 .PHONY: help demo test test-browser test-slow lint format lock clean
 

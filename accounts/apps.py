@@ -13,7 +13,11 @@ class AccountsConfig(AppConfig):
         """Register the system checks, and bind each request's address to its log lines."""
         from django_structlog.signals import bind_extra_request_metadata
 
-        from accounts import checks  # noqa: F401 - importing registers
+        from accounts import (  # noqa: F401 - importing registers
+            checks,
+            deployment_checks,
+            session_index,
+        )
         from accounts.addresses import bind_address
 
         bind_extra_request_metadata.connect(bind_address)

@@ -12,6 +12,7 @@ from django.core.checks import Warning as CheckWarning
 from accounts.config import ConfigurationError, require_tenant_id
 
 GUARD = "accounts.guard.GuardMiddleware"
+BACKENDS = ("accounts.oidc.EntraBackend", "accounts.breakglass.BreakGlassBackend")
 AUTHENTICATION = "django.contrib.auth.middleware.AuthenticationMiddleware"
 
 
@@ -20,7 +21,7 @@ def check_sign_in(
     app_configs: Sequence[AppConfig] | None = None, **_options: Any
 ) -> list[CheckMessage]:
     """Return one error for each setting that sign-in would not be safe with."""
-    return [*_session_errors(), *_entra_errors(), *_guard_errors()]
+    return [*_session_errors(), *_entra_errors(), *_guard_errors(), *_backend_errors()]
 
 
 def _session_errors() -> list[CheckMessage]:
@@ -52,13 +53,13 @@ def _entra_errors() -> list[CheckMessage]:
             require_tenant_id(settings.ENTRA_TENANT_ID)
         except ConfigurationError as error:
             errors.append(Error(f"ENTRA_TENANT_ID: {error}", id="accounts.E003"))
+    addresses = {"ENTRA_AUTHORITY_HOST": settings.ENTRA_AUTHORITY_HOST}
+    if settings.GRAPH_URL:
+        addresses["GRAPH_URL"] = settings.GRAPH_URL
     errors += [
-        Error(
-            f"{name} is {getattr(settings, name)!r}; expected an https:// address.",
-            id="accounts.E004",
-        )
-        for name in ("ENTRA_AUTHORITY_HOST", "GRAPH_URL")
-        if not getattr(settings, name).startswith("https://")
+        Error(f"{name} is {value!r}; expected an https:// address.", id="accounts.E004")
+        for name, value in addresses.items()
+        if not value.startswith("https://")
     ]
     if settings.ENTRA_CA_FILE and not Path(settings.ENTRA_CA_FILE).is_file():
         # A warning: nobody can sign in, and a sandbox makes the file after it has migrated.
@@ -76,4 +77,16 @@ def _guard_errors() -> list[CheckMessage]:
             f"MIDDLEWARE must hold {GUARD} after {AUTHENTICATION}: without it every page is open.",
             id="accounts.E006",
         )
+    ]
+
+
+def _backend_errors() -> list[CheckMessage]:
+    strange = [name for name in settings.AUTHENTICATION_BACKENDS if name not in BACKENDS]
+    return [
+        Error(
+            f"AUTHENTICATION_BACKENDS holds {name}; expected {' and '.join(BACKENDS)} only.",
+            hint="Another backend signs people in by its own rules, without ours.",
+            id="accounts.E007",
+        )
+        for name in strange
     ]

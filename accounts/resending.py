@@ -66,7 +66,7 @@ def keeps_form(request: HttpRequest) -> bool:
     """
     secret = request.META.get("CSRF_COOKIE")
     kept = request.get_signed_cookie(cookie_name(), default="", salt=_SALT, max_age=MAX_AGE)
-    return bool(secret) and kept == _digest(secret)
+    return secret is not None and kept == _digest(secret)
 
 
 def cookie_name() -> str:

@@ -10,7 +10,7 @@ from django.http import HttpRequest
 from django.urls import reverse
 from django.utils import timezone
 
-from accounts import audit, renewal
+from accounts import audit, renewal, session_index
 from accounts.claims import SESSION_CLAIMS_KEY, VerifiedClaims
 from accounts.discovery import endpoints
 from accounts.graph import graph_client
@@ -43,7 +43,9 @@ def begin(request: HttpRequest, user: User, claims: VerifiedClaims) -> None:
         # Django keeps the key when the same person signs in again.
         request.session.cycle_key()
     limit(request, MAX_LENGTH)
-    _follow(request, claims)
+    _follow(request, user, claims)
+    if before:
+        session_index.forget([before])
     _derive_level(request, user, method="entra")
 
 
@@ -54,7 +56,7 @@ def renew(request: HttpRequest, user: User, claims: VerifiedClaims) -> bool:
     """
     if request.user.pk != user.pk:
         return False
-    _follow(request, claims)
+    _follow(request, user, claims)
     _derive_level(request, user, method="silent")
     return True
 
@@ -70,15 +72,16 @@ def expire(request: HttpRequest, next_path: str) -> str:
     user = request.user
     if isinstance(user, User):
         audit.log_session_ended(user.email, str(user.oid or ""), Reason.SESSION_EXPIRED)
-    auth.logout(request)
+    _leave(request)
     return sign_in_url(next_path)
 
 
-def _follow(request: HttpRequest, claims: VerifiedClaims) -> None:
+def _follow(request: HttpRequest, user: User, claims: VerifiedClaims) -> None:
     request.session[SESSION_CLAIMS_KEY] = claims.for_display().to_claims()
     request.session[_LOGIN_HINT_KEY] = claims.login_hint
     request.session[_SID_KEY] = claims.sid
     renewal.follow(request.session, claims.exp)
+    session_index.note(request.session, user_id=user.pk, sid=claims.sid)
 
 
 def _derive_level(request: HttpRequest, user: User, *, method: str) -> None:
@@ -90,8 +93,13 @@ def _derive_level(request: HttpRequest, user: User, *, method: str) -> None:
         )
     except Exception:
         # Signed in without a level or without a record is not signed in.
-        auth.logout(request)
+        _leave(request)
         raise
+
+
+def _leave(request: HttpRequest) -> None:
+    session_index.forget([request.session.session_key or ""])
+    auth.logout(request)
 
 
 def limit(request: HttpRequest, length: timedelta) -> None:
@@ -111,7 +119,7 @@ def end(request: HttpRequest) -> str:
         return signed_out
     hint = login_hint(request)
     audit.log_logout(user.email or user.get_username(), str(user.oid or ""))
-    auth.logout(request)
+    _leave(request)
     if user.oid is None:
         return signed_out
     try:

@@ -1,6 +1,7 @@
 from django.urls import path
 
 from accounts import views
+from accounts.front_channel import front_channel_logout
 
 app_name = "accounts"
 
@@ -11,4 +12,5 @@ urlpatterns = [
     path("oidc/authenticate/", views.authenticate, name="authenticate"),
     path("oidc/callback/", views.callback, name="callback"),
     path("oidc/logout/", views.logout, name="logout"),
+    path("oidc/front-channel-logout/", front_channel_logout, name="front_channel_logout"),
 ]

@@ -309,6 +309,11 @@ CELERY_TASK_ROUTES = {
     "finops.tasks.tidy_segments": {"queue": "segments"},
 }
 CELERY_BEAT_SCHEDULE = {
+    "accounts-clear-sessions": {
+        "task": "accounts.tasks.clear_sessions",
+        "schedule": 3600.0,
+        "options": {"expires": 3600.0},
+    },
     "accounts-prune-audit": {
         "task": "accounts.tasks.prune_audit",
         "schedule": timedelta(days=1),

@@ -144,6 +144,7 @@ class Layout:
             [
                 *(sys.executable, "-m", "sandbox.entra", *options),
                 *("--token-lifetime", str(self.token_lifetime)),
+                *("--front-channel-url", f"{self.site_url}/oidc/front-channel-logout/"),
             ],
             ready=_all(listens(self.ports["entra"]), listens(self.ports["entra-pages"])),
             where=f"{self.entra_url} (sign-in and Graph, made up)",

@@ -16,6 +16,7 @@ OPEN = {
     "oidc/authenticate/",
     "oidc/callback/",
     "oidc/logout/",
+    "oidc/front-channel-logout/",
     "healthz",
 }
 
