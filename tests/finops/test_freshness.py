@@ -1,6 +1,8 @@
 """What a reader is told of the data's way to the page, and that it never fails a page."""
 
+from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 
 import pytest
 from django.core.cache import cache
@@ -22,20 +24,20 @@ def judged(found: FlowStatus, latest_day: date | None = DAY) -> Freshness:
 @pytest.mark.parametrize(
     ("found", "condition"),
     [
-        (status(), Condition.CURRENT),
-        (status(behind=LATE), Condition.LAGGING),
-        (status(behind=None), Condition.LAGGING),
-        (status(error="the worker retries"), Condition.CURRENT),
-        (status(FlowState.WAITING), Condition.CURRENT),
-        (status(FlowState.WAITING, behind=LATE), Condition.WAITING),
-        (status(FlowState.WAITING, behind=None, error="no answer"), Condition.UNKNOWN),
-        (status(FlowState.SNAPSHOT, behind=None, copied=12_000), Condition.COPYING),
-        (status(FlowState.FAILED, error="history lost"), Condition.STOPPED),
-        (status(FlowState.DISABLED), Condition.OFF),
+        (partial(status), Condition.CURRENT),
+        (partial(status, behind=LATE), Condition.LAGGING),
+        (partial(status, behind=None), Condition.LAGGING),
+        (partial(status, error="the worker retries"), Condition.CURRENT),
+        (partial(status, FlowState.WAITING), Condition.CURRENT),
+        (partial(status, FlowState.WAITING, behind=LATE), Condition.WAITING),
+        (partial(status, FlowState.WAITING, behind=None, error="no answer"), Condition.UNKNOWN),
+        (partial(status, FlowState.SNAPSHOT, behind=None, copied=12_000), Condition.COPYING),
+        (partial(status, FlowState.FAILED, error="history lost"), Condition.STOPPED),
+        (partial(status, FlowState.DISABLED), Condition.OFF),
     ],
 )
-def test_conditions(found: FlowStatus, condition: Condition) -> None:
-    assert judged(found).condition is condition
+def test_conditions(found: Callable[[], FlowStatus], condition: Condition) -> None:
+    assert judged(found()).condition is condition
 
 
 def test_fresh_data_needs_no_notice() -> None:
@@ -47,16 +49,16 @@ def test_fresh_data_needs_no_notice() -> None:
 @pytest.mark.parametrize(
     "found",
     [
-        status(behind=LATE),
-        status(FlowState.WAITING, behind=None),
-        status(FlowState.WAITING, behind=None, error="no answer"),
-        status(FlowState.SNAPSHOT, behind=None),
-        status(FlowState.FAILED),
-        status(FlowState.DISABLED),
+        partial(status, behind=LATE),
+        partial(status, FlowState.WAITING, behind=None),
+        partial(status, FlowState.WAITING, behind=None, error="no answer"),
+        partial(status, FlowState.SNAPSHOT, behind=None),
+        partial(status, FlowState.FAILED),
+        partial(status, FlowState.DISABLED),
     ],
 )
-def test_everything_else_gets_one(found: FlowStatus) -> None:
-    notice = judged(found).notice
+def test_everything_else_gets_one(found: Callable[[], FlowStatus]) -> None:
+    notice = judged(found()).notice
     assert notice is not None
     assert notice.title
 
