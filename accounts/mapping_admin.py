@@ -27,9 +27,10 @@ _BUTTONS = {"csrfmiddlewaretoken", CONFIRMED, LOCK_OUT, "_save", "_addanother", 
 @admin.register(GroupMapping)
 class GroupMappingAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic in the stubs only
     form = GroupMappingForm
-    list_display = ("name", "group_oid", "level", "rows", "expires_on", "note", "updated_at")
+    list_display = ("name", "group_oid", "level", "rows", "expires_on", "note")
     list_filter = ("level",)
     search_fields = ("display_name", "group_oid", "note")
+    change_form_template = "admin/accounts/groupmapping/form.html"
     change_list_template = "admin/accounts/groupmapping/list.html"
     actions = ("delete_selected",)
 
