@@ -65,6 +65,10 @@ class EntraControl:
         """Whether a ``login_hint`` signs in without a page."""
         self._call("PUT", "sign-in", by_hint=enabled)
 
+    def reuse_codes(self, *, enabled: bool = True) -> None:
+        """Whether a code may be redeemed more than once, for tests of what we do about it."""
+        self._call("PUT", "codes", reusable=enabled)
+
     def register(
         self,
         *,

@@ -28,6 +28,7 @@ def control_routes(tenant: Tenant) -> list[Route]:
         ("POST", "rotate-keys", _rotate_keys),
         ("PUT", "lifetimes", _lifetimes),
         ("PUT", "sign-in", _sign_in),
+        ("PUT", "codes", _codes),
         ("POST", "applications/{id}", _register),
         ("POST", "faults/{endpoints}", _add_fault),
         ("DELETE", "faults", _clear_faults),
@@ -83,6 +84,11 @@ def _lifetimes(tenant: Tenant, request: Request, content: Content) -> object:
 def _sign_in(tenant: Tenant, request: Request, content: Content) -> object:
     tenant.behaviour.sign_in_by_hint = _flag(content, "by_hint")
     return {"by_hint": tenant.behaviour.sign_in_by_hint}
+
+
+def _codes(tenant: Tenant, request: Request, content: Content) -> object:
+    tenant.behaviour.reusable_codes = _flag(content, "reusable")
+    return {"reusable": tenant.behaviour.reusable_codes}
 
 
 def _register(tenant: Tenant, request: Request, content: Content) -> object:

@@ -163,10 +163,10 @@ class SignIns:
             )
         return code
 
-    def redeem(self, code: str) -> Code:
-        """What ``code`` stands for, once. Raises ``TokenRefused``."""
+    def redeem(self, code: str, *, again: bool = False) -> Code:
+        """What ``code`` stands for, once; with ``again`` it stays. Raises ``TokenRefused``."""
         with self._lock:
-            found = self._codes.pop(code, None)
+            found = self._codes.get(code) if again else self._codes.pop(code, None)
             if found is None:
                 if self._redeemed.get(code, str):
                     raise TokenRefused(

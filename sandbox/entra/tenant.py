@@ -29,6 +29,7 @@ class Behaviour:
 
     lifetimes: Lifetimes
     sign_in_by_hint: bool = False  # a login_hint signs in without a page
+    reusable_codes: bool = False  # a code may be redeemed again, as Entra never allows
     next_id_tokens: deque[Recipe] = field(default_factory=deque)
 
 

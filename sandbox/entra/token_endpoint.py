@@ -50,7 +50,7 @@ def _redeem_code(tenant: Tenant, client: Client, form: Mapping[str, str]) -> Res
     if not form.get("code"):
         raise missing_parameter("code")
     # From here on the code is spent, whatever comes: a guesser has one try.
-    code = tenant.sign_ins.redeem(form["code"])
+    code = tenant.sign_ins.redeem(form["code"], again=tenant.behaviour.reusable_codes)
     _check_code(code, client, form)
     person = _person_of(tenant, code)
     application, scopes = client.application, code.request.scopes

@@ -175,6 +175,17 @@ def test_a_code_serves_once(sign_in: SignIn) -> None:
     assert refusal(sign_in.redeem(code)) == (400, "invalid_grant", 54005)
 
 
+def test_a_code_serves_more_than_once_only_where_a_test_asks_for_it(
+    entra: Entra, sign_in: SignIn
+) -> None:
+    entra.control.reuse_codes()
+    code = sign_in.code()
+    assert [sign_in.redeem(code).status_code for _ in range(2)] == [200, 200]
+
+    entra.control.reset()
+    assert sign_in.redeem(sign_in.code()).status_code == 200
+
+
 def test_a_code_is_spent_by_a_wrong_verifier(sign_in: SignIn) -> None:
     code = sign_in.code()
 
