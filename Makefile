@@ -7,6 +7,7 @@ PORT ?= 8000
 DATA ?= generated
 ROWS ?= 50000
 RESET ?=
+JOBS ?= 2
 DEVELOPMENT := FINOPS_ENV=development SANDBOX=true
 PRODUCTION := FINOPS_ENV=production SECRET_KEY=check-only-aB3dE6gH9jK2mN5pQ8sT1vW4yZ7cF0hL3oR6uX9 \
 	ALLOWED_HOSTS=costs.example.com SITE_URL=https://costs.example.com \
@@ -24,9 +25,9 @@ demo: ## Run the whole product here (PORT=8000 DATA=generated|sample ROWS=50000 
 	@$(DEVELOPMENT) $(VENV)/python manage.py sandbox --port $(PORT) --data $(DATA) --rows $(ROWS) \
 		$(if $(RESET),--reset)
 
-test: ## Run every test but the browser's and the slow ones
+test: ## Run every test but the browser's and the slow ones (JOBS=2)
 	@tools/install requirements-dev.txt
-	$(VENV)/python -m pytest -m "not browser and not slow" $(ARGS)
+	$(VENV)/python -m pytest -m "not browser and not slow" -n $(JOBS) --dist loadfile $(ARGS)
 
 test-browser: ## Run the tests that drive Chromium (/usr/bin/chromium, or CHROMIUM=path)
 	@tools/install requirements-dev.txt
