@@ -11,6 +11,7 @@ from datetime import timedelta
 from typing import Any, Final
 
 from django.conf import settings
+from django.contrib.sessions.backends.base import UpdateError
 from django.db import IntegrityError, transaction
 from django.http import HttpRequest
 from django.utils import timezone
@@ -74,7 +75,7 @@ def begin(
         "next": safe_path(next_path),
         "silent": prompt == "none",
     }
-    request.session.save()
+    _save(request, Reason.STATE_UNKNOWN)
     return parameters
 
 
@@ -106,9 +107,19 @@ def _take(request: HttpRequest, state: str) -> dict[str, Any]:
     entry: dict[str, Any] = states.pop(state)
     # Saved and read afresh, as what follows is slow: another tab may begin an attempt meanwhile.
     request.session.modified = True
-    request.session.save()
+    _save(request, Reason.STATE_USED)
     request.session = type(request.session)(request.session.session_key)
     return entry
+
+
+def _save(request: HttpRequest, reason: Reason) -> None:
+    try:
+        request.session.save()
+    except UpdateError:
+        # Another request of this browser has ended or replaced the session meanwhile. Its answer
+        # sets the cookie; an empty session here would delete it.
+        request.session = type(request.session)(request.session.session_key)
+        raise Refused(reason) from None
 
 
 def _is_first(state: str) -> bool:
