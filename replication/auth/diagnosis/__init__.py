@@ -1,0 +1,1 @@
+"""Looks at a connection step by step, and says of each failure why it is and what mends it."""
