@@ -8,19 +8,30 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
-from uuid import UUID
 
-from django.conf import settings
 from pymongo.errors import ConfigurationError, InvalidURI
 from pymongo.uri_parser import parse_uri
 
 from replication.errors import InvalidConfiguration
+from replication.mapping import DURATION, SECRET, MappedConfig
+from replication.policy import (
+    DEFAULT_SCOPE,
+    OSSRDBMS_SCOPE,
+    MongoPolicy,
+    host_refusal,
+    is_guid,
+)
 
-LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
-OSSRDBMS_SCOPE = "https://ossrdbms-aad.database.windows.net/.default"
-DEFAULT_SCOPE = "https://cosmos.azure.com/.default"
-# Options that weaken TLS until it no longer says who the server is.
-_INSECURE_TLS = ("tlsInsecure", "tlsAllowInvalidCertificates", "tlsAllowInvalidHostnames")
+__all__ = [
+    "DEFAULT_SCOPE",
+    "OSSRDBMS_SCOPE",
+    "AuthMethod",
+    "MongoConfig",
+    "MongoPolicy",
+    "host_refusal",
+    "is_guid",
+]
+
 _SRV_OPTIONS = re.compile(r"(?<=[?&])srv\w+=[^&]*&?", re.IGNORECASE)
 _SCHEMES = ("mongodb://", "mongodb+srv://")
 
@@ -33,38 +44,7 @@ class AuthMethod(StrEnum):
 
 
 @dataclass(frozen=True)
-class MongoPolicy:
-    """What this installation allows: which hosts may be sent a token, and with which scope."""
-
-    audiences: Mapping[str, str]  # host suffix -> scope that its servers accept
-    allowed_hosts: tuple[str, ...]  # host suffixes
-    sandbox: bool = False
-
-    @classmethod
-    def from_settings(cls) -> "MongoPolicy":
-        """Return the policy of Django's settings."""
-        return cls(
-            audiences=settings.MONGO_ENTRA_AUDIENCES,
-            allowed_hosts=tuple(settings.MONGO_ALLOWED_HOSTS),
-            sandbox=settings.SANDBOX,
-        )
-
-    def scope_for(self, host: str) -> str | None:
-        """Return the scope of the longest suffix in the map that fits, or None."""
-        fitting = [suffix for suffix in self.audiences if _has_suffix(host, suffix)]
-        return self.audiences[max(fitting, key=len)] if fitting else None
-
-    def allows(self, host: str) -> bool:
-        """Whether a token may be sent to ``host``."""
-        return any(_has_suffix(host, suffix) for suffix in self.allowed_hosts)
-
-    def allows_plain(self, host: str) -> bool:
-        """Whether a token may travel to ``host`` without TLS: to the sandbox's own gate only."""
-        return self.sandbox and host in LOOPBACK
-
-
-@dataclass(frozen=True)
-class MongoConfig:
+class MongoConfig(MappedConfig):
     """One cluster, how to sign in to it, and optionally a namespace in it.
 
     ``password`` belongs to ``connection_string``: it is kept out of the address, so that the
@@ -78,8 +58,17 @@ class MongoConfig:
     tenant_id: str = ""
     client_id: str = ""
     scopes: tuple[str, ...] = ()
-    auth_timeout: float = 10.0  # seconds
-    password: str | None = field(default=None, repr=False)
+    auth_timeout: float = field(default=10.0, metadata=DURATION)  # seconds
+    refresh_before_expiry: float = field(default=300.0, metadata=DURATION)  # seconds
+    password: str | None = field(default=None, repr=False, metadata=SECRET)
+
+    AUTH_CONFIG = {
+        "tenant_id": "tenant_id",
+        "client_id": "client_id",
+        "scopes": "scopes",
+        "timeout": "auth_timeout",
+        "refresh_before_expiry": "refresh_before_expiry",
+    }
 
     @property
     def hosts(self) -> tuple[str, ...]:
@@ -106,11 +95,26 @@ class MongoConfig:
             return self.scopes[0]
         return policy.scope_for(self.hosts[0]) or DEFAULT_SCOPE
 
-    def validate(self, policy: MongoPolicy | None = None) -> None:
-        """Raise InvalidConfiguration with every problem there is."""
-        problems = list(self.problems(policy or MongoPolicy.from_settings()))
+    def validate(
+        self, policy: MongoPolicy | None = None, *, names: Mapping[str, str] | None = None
+    ) -> None:
+        """Raise InvalidConfiguration with every problem there is.
+
+        ``names`` are what the fields are called where this configuration came from; those that it
+        holds for the database and the collection must not be empty.
+        """
+        names = names or {}
+        problems = [
+            sentence.replace(field, names.get(field, field), 1)
+            for field, sentence in self.problems(policy or MongoPolicy.from_settings())
+        ]
+        problems += [
+            f"{names[field]} is missing."
+            for field in ("database", "collection")
+            if field in names and not getattr(self, field)
+        ]
         if problems:
-            raise InvalidConfiguration([problem for _field, problem in problems])
+            raise InvalidConfiguration(problems)
 
     def problems(self, policy: MongoPolicy) -> Iterator[tuple[str, str]]:
         """Yield (field, sentence) for each problem."""
@@ -120,13 +124,19 @@ class MongoConfig:
                 "auth_method",
                 f"auth_method is {self.auth_method!r}: expected one of {', '.join(methods)}.",
             )
+        entra = self.auth_method == AuthMethod.ENTRA
+        if entra:
+            yield from self._identity_problems()
         try:
             parsed = self._parsed()
         except (ConfigurationError, InvalidURI, ValueError) as error:
             yield "connection_uri", f"connection_uri cannot be read: {_reason(error)}"
             return
-        if self.auth_method == AuthMethod.ENTRA:
-            yield from self._entra_problems(parsed, policy)
+        if entra:
+            yield from self._address_problems(parsed, policy)
+            # Each host may have a suffix of its own; what is wrong for all is told once.
+            found = [p for host in self.hosts for p in policy.scope_problems(self.scopes, host)]
+            yield from (("scopes", problem) for problem in dict.fromkeys(found))
 
     def _parsed(self) -> dict[str, Any]:
         uri = self.connection_uri
@@ -140,9 +150,7 @@ class MongoConfig:
             return result
         return parse_uri(uri)
 
-    def _entra_problems(
-        self, parsed: Mapping[str, Any], policy: MongoPolicy
-    ) -> Iterator[tuple[str, str]]:
+    def _identity_problems(self) -> Iterator[tuple[str, str]]:
         if not self.tenant_id:
             yield "tenant_id", "tenant_id is missing: auth_method 'entra' needs the directory's id."
         elif not is_guid(self.tenant_id):
@@ -153,8 +161,8 @@ class MongoConfig:
             )
         if self.client_id and not is_guid(self.client_id):
             yield "client_id", f"client_id is {self.client_id!r}: expected a GUID."
-        yield from self._address_problems(parsed, policy)
-        yield from self._scope_problems(policy)
+        if self.auth_timeout <= 0:
+            yield "auth_timeout", "auth_timeout is 0: expected some seconds to wait for a token."
 
     def _address_problems(
         self, parsed: Mapping[str, Any], policy: MongoPolicy
@@ -186,78 +194,8 @@ class MongoConfig:
                 " error; remove the option.",
             )
         for host, _port in parsed["nodelist"]:
-            yield from _host_problems(host.lower(), options, policy)
-
-    def _scope_problems(self, policy: MongoPolicy) -> Iterator[tuple[str, str]]:
-        if not self.scopes:
-            return
-        if len(self.scopes) > 1:
-            yield (
-                "scopes",
-                f"scopes names {len(self.scopes)} resources: a token is for one; name one.",
-            )
-        scope = self.scopes[0]
-        if not scope.startswith("https://") or not scope.endswith("/.default"):
-            yield "scopes", f"scopes is {scope!r}: expected https://<resource>/.default."
-            return
-        expected = policy.scope_for(self.hosts[0])
-        if expected is not None and scope != expected:
-            yield "scopes", f"scopes is {scope!r}: {self.hosts[0]} accepts {expected!r} only."
-        elif expected is None and scope == OSSRDBMS_SCOPE:
-            yield (
-                "scopes",
-                f"scopes is {scope!r}, which is for PostgreSQL, MySQL and Azure DocumentDB, and"
-                f" {self.hosts[0]} is none of them that MONGO_ENTRA_AUDIENCES knows: use"
-                f" {DEFAULT_SCOPE!r}, or add the host's suffix there.",
-            )
-        elif expected is None and scope != DEFAULT_SCOPE:
-            yield (
-                "scopes",
-                f"scopes is {scope!r}, which belongs to another service: expected"
-                f" {DEFAULT_SCOPE!r}, or an entry for {self.hosts[0]} in MONGO_ENTRA_AUDIENCES.",
-            )
-
-
-def is_guid(text: str) -> bool:
-    """Whether ``text`` is a GUID in its usual form of five groups."""
-    try:
-        return str(UUID(text)) == text.lower()
-    except ValueError:
-        return False
-
-
-def host_refusal(host: str) -> str:
-    """Return the sentence that refuses to send a token to ``host``."""
-    return (
-        f"{host} may not be sent an Entra token: it is not under a suffix of MONGO_ALLOWED_HOSTS;"
-        " correct the address, or add the suffix."
-    )
-
-
-def _host_problems(
-    host: str, options: Mapping[str, Any], policy: MongoPolicy
-) -> Iterator[tuple[str, str]]:
-    if not policy.allows(host):
-        yield "connection_uri", host_refusal(host)
-    if policy.allows_plain(host):
-        return
-    if not options.get("tls"):
-        yield (
-            "connection_uri",
-            f"connection_uri has TLS off for {host}: a token would travel in clear; add tls=true.",
-        )
-    for name in _INSECURE_TLS:
-        if options.get(name):
-            yield (
-                "connection_uri",
-                f"connection_uri says {name}=true: anybody could take the token; remove the"
-                " option (tlsCAFile names a CA of your own).",
-            )
-
-
-def _has_suffix(host: str, suffix: str) -> bool:
-    host, suffix = host.lower().rstrip("."), suffix.lower().strip(".")
-    return host == suffix or host.endswith(f".{suffix}")
+            for problem in policy.host_problems(host.lower(), options):
+                yield "connection_uri", problem
 
 
 def _reason(error: Exception) -> str:

@@ -4,6 +4,7 @@ ReplicationError
 ├── InvalidConfiguration   every problem of a configuration at once
 ├── UnknownConnection      no such row in the admin
 ├── TokenUnavailable       no Entra token now (also a WaitQueueTimeoutError, see below)
+├── SignInFailed           the server does not accept the identity, or could not accept its token
 ├── MissingPermission      signed in, but not allowed to do what the flow needs
 ├── HistoryLost            the source no longer has the events after the saved position
 ├── PoisonEvent            the destination refuses one document for good
@@ -49,6 +50,10 @@ class TokenUnavailable(WaitQueueTimeoutError, ReplicationError):
     It is a WaitQueueTimeoutError because that is the one error of an OIDC callback after which
     pymongo leaves the server's state, the pool and open change streams as they were.
     """
+
+
+class SignInFailed(ReplicationError):
+    """The server does not accept the identity, or its token cannot be accepted."""
 
 
 class MissingPermission(ReplicationError):
@@ -128,6 +133,7 @@ _BY_TYPE: tuple[tuple[type[Exception], FailureKind], ...] = (
     (Interrupted, FailureKind.OWNERSHIP),
     (LeaseLost, FailureKind.OWNERSHIP),
     (Fenced, FailureKind.OWNERSHIP),
+    (SignInFailed, FailureKind.CONFIGURATION),
     (MissingPermission, FailureKind.CONFIGURATION),
     (InvalidConfiguration, FailureKind.CONFIGURATION),
     (UnknownConnection, FailureKind.CONFIGURATION),

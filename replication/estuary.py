@@ -10,7 +10,8 @@ from pymongo.client_session import ClientSession
 from pymongo.errors import CollectionInvalid, OperationFailure
 
 from replication.changes import Batch
-from replication.config import AuthMethod, MongoConfig
+from replication.config import AuthMethod, MongoConfig, MongoPolicy
+from replication.mapping import MappedConfig
 from replication.marks import Marks, TouchedPartitions
 from replication.mongo import Client
 from replication.parts import Part, Parts
@@ -24,7 +25,7 @@ IDS_PER_QUERY = 100
 
 
 @dataclass(frozen=True)
-class WaterFlowsConfig:
+class WaterFlowsConfig(MappedConfig):
     """A destination collection and how to sign in to its cluster."""
 
     mongo_uri: str
@@ -34,6 +35,20 @@ class WaterFlowsConfig:
     mongo_tenant_id: str = ""
     mongo_client_id: str = ""
     mongo_scopes: tuple[str, ...] = ()
+
+    AUTH_CONFIG = {name: f"mongo_{name}" for name in ("tenant_id", "client_id", "scopes")}
+
+    def validate(self, policy: MongoPolicy | None = None) -> None:
+        """Raise InvalidConfiguration with every problem there is."""
+        names = {
+            "connection_uri": "mongo_uri",
+            "database": "mongo_database_name",
+            "collection": "mongo_collection_name",
+        }
+        names |= {
+            name: f"mongo_{name}" for name in ("auth_method", "tenant_id", "client_id", "scopes")
+        }
+        self.mongo_config().validate(policy, names=names)
 
     def mongo_config(self) -> MongoConfig:
         """Return the same as every other part of this app takes it."""

@@ -15,7 +15,7 @@ from pymongo.errors import PyMongoError
 from pymongo.uri_parser import parse_uri
 
 from replication.auth.azure_entra import AzureEntraConfig
-from replication.auth.driver import EntraCallback
+from replication.auth.driver import EntraCallback, observe_sign_ins
 from replication.auth.mongo_entra import (
     MongoEntraConfig,
     MongoEntraTokenProvider,
@@ -58,12 +58,14 @@ _SHARED_DEFAULTS: Mapping[Purpose, Mapping[str, Any]] = {
         **_POLLING,
     },
 }
-# Azure closes idle connections, and promises nothing about retried writes.
+# Azure closes idle connections.
 _ENTRA_DEFAULTS: Mapping[str, Any] = {
     "maxIdleTimeMS": 120_000,
-    "retryWrites": False,
+    "appname": "finops-replication",
     **_POLLING,
 }
+# Azure DocumentDB promises nothing about retried writes.
+_DOCUMENTDB_DEFAULTS: Mapping[str, Any] = {"retryWrites": False}
 
 
 class _EntraClient(MongoClient[Document]):
@@ -84,36 +86,57 @@ def new_mongo_client(
     policy: MongoPolicy | None = None,
     provider: MongoEntraTokenProvider | None = None,
     defaults: Mapping[str, Any] | None = None,
+    name: str = "",
 ) -> Client:
     """Return a client for ``config``; the caller closes it.
 
     ``connection_string`` gives what plain pymongo gives. ``entra`` signs in by MONGODB-OIDC with
     ``provider`` (one of its own when None), and only ever with hosts that the policy allows, those
     that an SRV look-up or a server names later included. ``defaults`` are options that hold
-    where the address does not say otherwise.
+    where the address does not say otherwise. ``name`` is what metrics and logs call the connection,
+    its first host where it is not given.
 
     Raises:
         InvalidConfiguration: every problem at once, before any connection.
     """
     policy = policy or MongoPolicy.from_settings()
     config.validate(policy)
-    given = {name.lower() for name in config.options}
-    options = {k: v for k, v in (defaults or {}).items() if k.lower() not in given}
+    given = {option.lower() for option in config.options}
+    options = _without(given, defaults or {})
     if config.auth_method != AuthMethod.ENTRA:
         if config.password is not None:
             options["password"] = config.password
         return MongoClient(config.connection_uri, **options)
     _refuse_foreign_nodes(config, policy)
-    callback = EntraCallback(provider or _new_provider(config, policy), timeout=config.auth_timeout)
-    options |= {k: v for k, v in _ENTRA_DEFAULTS.items() if k.lower() not in given}
-    return _EntraClient(
+    if any(policy.is_documentdb(host) for host in config.hosts):
+        options |= _without(given, _DOCUMENTDB_DEFAULTS)
+    callback = EntraCallback(
+        provider or new_mongo_entra_provider(entra_config(config, policy)),
+        timeout=config.auth_timeout,
+    )
+    client = _EntraClient(
         callback,
         config.connection_uri,
         authMechanism="MONGODB-OIDC",
         authMechanismProperties={"OIDC_CALLBACK": callback},
         # Connections sign in only for operations, and those only go where this lets them.
         server_selector=lambda servers: [s for s in servers if policy.allows(s.address[0])],
-        **options,
+        connect=False,  # nothing before its sign-ins are observed
+        **_without(given, _ENTRA_DEFAULTS) | options,
+    )
+    observe_sign_ins(client, name or config.hosts[0])
+    return client
+
+
+def entra_config(config: MongoConfig, policy: MongoPolicy) -> MongoEntraConfig:
+    """Return what the token provider of a connection needs to know."""
+    return MongoEntraConfig(
+        tenant_id=config.tenant_id,
+        client_id=config.client_id,
+        scopes=(config.scope(policy),),
+        refresh_before_expiry=config.refresh_before_expiry,
+        timeout=config.auth_timeout,
+        identity=AzureEntraConfig.from_settings(),
     )
 
 
@@ -161,7 +184,7 @@ class _Registry:
         self._lock = threading.Lock()
         self._shared: dict[tuple[str, Purpose], _Shared] = {}
         self._retired: list[tuple[float, Client]] = []
-        self._providers: dict[tuple[AzureEntraConfig, str], MongoEntraTokenProvider] = {}
+        self._providers: dict[MongoEntraConfig, MongoEntraTokenProvider] = {}
 
     def begin_child(self) -> None:
         """Forget the parent's clients without closing them: their sockets are the parent's."""
@@ -176,7 +199,7 @@ class _Registry:
             if shared is None or shared.config != config:
                 if shared is not None:
                     self._retired.append((time.monotonic(), shared.client))
-                shared = _Shared(config, self._build(config, purpose))
+                shared = _Shared(config, self._build(name, config, purpose))
                 self._shared[name, purpose] = shared
             return shared.client
 
@@ -195,17 +218,21 @@ class _Registry:
                 provider.close()
             self._providers.clear()
 
-    def _build(self, config: MongoConfig, purpose: Purpose) -> Client:
+    def _build(self, name: str, config: MongoConfig, purpose: Purpose) -> Client:
         policy = MongoPolicy.from_settings()
         provider = None
         if config.auth_method == AuthMethod.ENTRA:
             config.validate(policy)
-            key = (_identity_of(config), config.scope(policy))
-            provider = self._providers.get(key)
+            identity = entra_config(config, policy)
+            provider = self._providers.get(identity)
             if provider is None:
-                provider = self._providers[key] = _new_provider(config, policy)
+                provider = self._providers[identity] = new_mongo_entra_provider(identity)
         return new_mongo_client(
-            config, policy=policy, provider=provider, defaults=_SHARED_DEFAULTS[purpose]
+            config,
+            policy=policy,
+            provider=provider,
+            defaults=_SHARED_DEFAULTS[purpose],
+            name=name,
         )
 
     def _close_retired(self, before: float) -> None:
@@ -227,14 +254,9 @@ def _config_of(name: str) -> MongoConfig:
         ) from None
 
 
-def _identity_of(config: MongoConfig) -> AzureEntraConfig:
-    return AzureEntraConfig.from_settings(tenant_id=config.tenant_id, client_id=config.client_id)
-
-
-def _new_provider(config: MongoConfig, policy: MongoPolicy) -> MongoEntraTokenProvider:
-    return new_mongo_entra_provider(
-        MongoEntraConfig(identity=_identity_of(config), scope=config.scope(policy))
-    )
+def _without(given: set[str], options: Mapping[str, Any]) -> dict[str, Any]:
+    """Leave out what the address says, under whatever capitals."""
+    return {name: value for name, value in options.items() if name.lower() not in given}
 
 
 def _refuse_foreign_nodes(config: MongoConfig, policy: MongoPolicy) -> None:

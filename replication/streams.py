@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, cast
 
 import bson
@@ -14,7 +14,8 @@ from pymongo.collection import Collection
 from pymongo.errors import PyMongoError
 
 from replication.changes import Batch, BatchBuilder, BatchLimits
-from replication.config import AuthMethod, MongoConfig
+from replication.config import AuthMethod, MongoConfig, MongoPolicy
+from replication.mapping import DURATION, MappedConfig
 from replication.mongo import Client, new_mongo_client
 from replication.spec import Namespace
 
@@ -37,8 +38,8 @@ class StartPoint:
 
 
 @dataclass(frozen=True)
-class MongoStreamConfig:
-    """A source collection and how to sign in to its cluster. ``timeout`` is in seconds."""
+class MongoStreamConfig(MappedConfig):
+    """A source collection and how to sign in to its cluster. Times are in seconds."""
 
     uri: str
     database: str
@@ -47,7 +48,19 @@ class MongoStreamConfig:
     tenant_id: str = ""
     client_id: str = ""
     scopes: tuple[str, ...] = ()
-    timeout: float = 10.0
+    timeout: float = field(default=10.0, metadata=DURATION)
+    refresh_before_expiry: float = field(default=300.0, metadata=DURATION)
+
+    AUTH_CONFIG = {
+        name: name
+        for name in ("tenant_id", "client_id", "scopes", "timeout", "refresh_before_expiry")
+    }
+
+    def validate(self, policy: MongoPolicy | None = None) -> None:
+        """Raise InvalidConfiguration with every problem there is."""
+        names = {"connection_uri": "uri", "auth_timeout": "timeout"}
+        names |= {"database": "database", "collection": "collection"}
+        self.mongo_config().validate(policy, names=names)
 
     def mongo_config(self) -> MongoConfig:
         """Return the same as every other part of this app takes it."""
@@ -60,6 +73,7 @@ class MongoStreamConfig:
             client_id=self.client_id,
             scopes=self.scopes,
             auth_timeout=self.timeout,
+            refresh_before_expiry=self.refresh_before_expiry,
         )
 
 
@@ -169,6 +183,7 @@ def new_mongodb_stream(config: MongoStreamConfig, start: StartPoint) -> MongoDBS
     Raises:
         InvalidConfiguration: every problem of the configuration at once.
     """
+    config.validate()
     client = new_mongo_client(config.mongo_config())
     return MongoDBStream(
         raw_collection(client, Namespace("", config.database, config.collection)), start

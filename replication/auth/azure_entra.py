@@ -8,9 +8,9 @@ EntraError
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any, Protocol
 from urllib.parse import urlsplit
@@ -27,6 +27,10 @@ from azure.identity import (
 )
 from django.conf import settings
 
+from replication.errors import InvalidConfiguration
+from replication.mapping import DURATION, MappedConfig
+from replication.policy import is_guid
+
 # Hosts whose list of clouds the Azure libraries can check; any other host is taken as it is.
 _MICROSOFT_AUTHORITIES = (
     "login.microsoftonline.com",
@@ -35,6 +39,12 @@ _MICROSOFT_AUTHORITIES = (
     "login.chinacloudapi.cn",
 )
 _AADSTS = re.compile(r"AADSTS\d+")
+# Entra ends its descriptions with these, which its support and its sign-in logs go by.
+_GUID = r"\W{1,4}([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})"
+_IDS = {
+    "correlation id": re.compile(rf"correlation[ _]id{_GUID}", re.IGNORECASE),
+    "trace id": re.compile(rf"trace[ _]id{_GUID}", re.IGNORECASE),
+}
 
 
 class EntraError(Exception):
@@ -60,12 +70,13 @@ class CredentialMethod(StrEnum):
 
 
 @dataclass(frozen=True)
-class AzureEntraConfig:
+class AzureEntraConfig(MappedConfig):
     """One identity, and how it proves itself. Times are in seconds.
 
-    AUTO takes the first that is configured: workload identity (a federated token file),
-    certificate (a path), the developer's own sign-in (with ``allow_developer``), and otherwise
-    the machine's managed identity.
+    AUTO takes the first that is configured, in this order: workload identity (a federated token
+    file), certificate (a path), the developer's own sign-in (with ``allow_developer``), and
+    otherwise the machine's managed identity: the user-assigned one that ``client_id`` names, or
+    without it the system-assigned one. ``retry_total`` is 0 because RetryConfig repeats requests.
     """
 
     method: CredentialMethod = CredentialMethod.AUTO
@@ -75,16 +86,28 @@ class AzureEntraConfig:
     federated_token_file: str = ""
     certificate_path: str = field(default="", repr=False)
     ca_file: str = ""
-    connect_timeout: float = 3.0
-    read_timeout: float = 5.0
-    retry_total: int = 1
+    connect_timeout: float = field(default=3.0, metadata=DURATION)
+    read_timeout: float = field(default=5.0, metadata=DURATION)
+    retry_total: int = 0
     allow_developer: bool = False
 
     @classmethod
     def from_settings(cls, *, tenant_id: str = "", client_id: str = "") -> "AzureEntraConfig":
-        """Return Django's settings; a tenant or client given here wins over theirs."""
+        """Return Django's settings; a tenant or client given here wins over theirs.
+
+        Raises:
+            InvalidConfiguration: MONGO_ENTRA_CREDENTIAL is none of the methods.
+        """
+        method = settings.MONGO_ENTRA_CREDENTIAL
+        if method not in list(CredentialMethod):
+            raise InvalidConfiguration(
+                [
+                    f"MONGO_ENTRA_CREDENTIAL is {method!r}: expected one of"
+                    f" {', '.join(CredentialMethod)}."
+                ]
+            )
         return cls(
-            method=CredentialMethod(settings.MONGO_ENTRA_CREDENTIAL),
+            method=CredentialMethod(method),
             tenant_id=tenant_id or settings.AZURE_TENANT_ID,
             client_id=client_id or settings.AZURE_CLIENT_ID,
             authority_host=settings.AZURE_AUTHORITY_HOST,
@@ -106,6 +129,40 @@ class AzureEntraConfig:
         if self.allow_developer:
             return CredentialMethod.DEVELOPER
         return CredentialMethod.MANAGED_IDENTITY
+
+    def of(self, *, tenant_id: str, client_id: str) -> "AzureEntraConfig":
+        """Return the same way to sign in for another tenant or client, where one is given."""
+        return replace(
+            self, tenant_id=tenant_id or self.tenant_id, client_id=client_id or self.client_id
+        )
+
+    def validate(self) -> None:
+        """Raise InvalidConfiguration with every problem there is."""
+        problems = list(self.problems())
+        if problems:
+            raise InvalidConfiguration(problems)
+
+    def problems(self) -> Iterator[str]:
+        """Yield a sentence for each problem, which begins with the field's name."""
+        method = self.chosen
+        application = (CredentialMethod.WORKLOAD_IDENTITY, CredentialMethod.CERTIFICATE)
+        needed = {
+            "tenant_id": (*application, CredentialMethod.DEVELOPER),
+            "client_id": application,
+            "federated_token_file": (CredentialMethod.WORKLOAD_IDENTITY,),
+            "certificate_path": (CredentialMethod.CERTIFICATE,),
+        }
+        for name, methods in needed.items():
+            if method in methods and not getattr(self, name):
+                yield f"{name} is missing: the {method} credential needs it."
+        for name in ("tenant_id", "client_id"):
+            if getattr(self, name) and not is_guid(getattr(self, name)):
+                yield f"{name} is {getattr(self, name)!r}: expected a GUID."
+        if not self.authority_host.startswith("https://"):
+            yield f"authority_host is {self.authority_host!r}: expected an https:// address."
+        for name in ("connect_timeout", "read_timeout"):
+            if getattr(self, name) <= 0:
+                yield f"{name} is 0: expected some seconds."
 
 
 @dataclass(frozen=True)
@@ -158,8 +215,10 @@ class AzureEntraProvider:
 
 def _safe_reason(error: Exception) -> str:
     """Keep the type and Entra's own codes; the message may quote the request or the response."""
-    codes = ", ".join(dict.fromkeys(_AADSTS.findall(str(error))))
-    return f"{type(error).__name__}{f' {codes}' if codes else ''}"
+    text = str(error)
+    codes = ", ".join(dict.fromkeys(_AADSTS.findall(text)))
+    ids = [f", {name} {found[1]}" for name, form in _IDS.items() if (found := form.search(text))]
+    return f"{type(error).__name__}{f' {codes}' if codes else ''}{''.join(ids)}"
 
 
 def _transport(config: AzureEntraConfig) -> dict[str, Any]:

@@ -78,7 +78,7 @@ def replicator(entra: EntraServer) -> AzureEntraConfig:
 
 def provider_for(entra: EntraServer) -> MongoEntraTokenProvider:
     """The real provider; close it."""
-    return new_mongo_entra_provider(MongoEntraConfig(identity=replicator(entra), scope=SCOPE))
+    return new_mongo_entra_provider(MongoEntraConfig(identity=replicator(entra), scopes=(SCOPE,)))
 
 
 def client_through(gate: Gate, provider: MongoEntraTokenProvider, **defaults: Any) -> Client:
