@@ -1,5 +1,6 @@
 """``test_auth`` on MongoDB connections: each failure has its own step, cause, code and remedy."""
 
+import re
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -7,10 +8,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.conf import settings
 from django.core.management.base import CommandError
+from django.core.management.color import color_style
 from pymongo import MongoClient
 from pytest_django import Settings
 
+from finops.diagnosis.output import Terminal
+from finops.diagnosis.steps import EXIT_CODES, Check, StepResult
+from finops.management.commands.test_auth import Command
+from replication.auth.diagnosis.findings import Cause
 from replication.models import Connection, Flow
 from sandbox.entra.directory import REPLICATOR_OID
 from sandbox.entra.faults import Endpoints, FaultKind
@@ -120,6 +127,13 @@ def test_tls_is_off_for_another_host(entra: Entra, run: Run, settings: Settings)
     ended = run("--uri", "mongodb://c.mongocluster.cosmos.azure.com:10260/?tls=false")
     assert ended.failure == (10, "configuration", "invalid_configuration")
     assert "TLS off" in ended.steps[-1]["detail"]
+
+
+def test_a_credential_that_does_not_exist(gate: Gate, run: Run, settings: Settings) -> None:
+    settings.MONGO_ENTRA_CREDENTIAL = "passwords"
+    ended = run("--uri", gate.uri)
+    assert ended.failure == (10, "configuration", "invalid_configuration")
+    assert "MONGO_ENTRA_CREDENTIAL" in ended.steps[-1]["detail"]
 
 
 def test_a_name_without_an_address(run: Run) -> None:
@@ -240,6 +254,32 @@ def test_an_unknown_connection_names_those_that_exist(gate: Gate, run: Run) -> N
 def test_no_connection_at_all(run: Run) -> None:
     with pytest.raises(CommandError, match="--uri"):
         run()
+
+
+def test_the_help_lists_every_exit_code(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        Command().run_from_argv(["manage.py", "test_auth", "--help"])
+    shown = capsys.readouterr().out
+    assert all(f"{code:>3}  {check}" in shown for check, code in EXIT_CODES.items())
+    assert len(set(EXIT_CODES.values())) == len(EXIT_CODES)
+
+
+def test_the_version_is_the_products(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        Command().run_from_argv(["manage.py", "test_auth", "--version"])
+    assert capsys.readouterr().out.strip() == settings.VERSION
+
+
+def test_a_terminal_gets_colours_and_lines_of_its_width() -> None:
+    written: list[str] = []
+    terminal = Terminal(written.append, color_style(force_color=True), columns=80)
+    terminal.show(
+        StepResult(Check.TLS, 3.2, "a b " * 60, cause=Cause.UNREACHABLE, remedy="do\x1bit")
+    )
+    shown = [re.sub("\x1b\\[[0-9;]*m", "", line) for line in written]
+    assert all(len(line) <= 80 for line in shown)
+    assert "\x1b[" in written[0]
+    assert "do?it" in shown[-1]
 
 
 @pytest.mark.parametrize("wrong", ["0", "nan", "x", "-1", "601"])

@@ -7,15 +7,16 @@ from dataclasses import dataclass, field
 
 from pymongo.errors import PyMongoError
 
-from replication.auth.azure_entra import AzureEntraConfig, AzureEntraProvider, TokenSource
+from replication.auth.azure_entra import AzureEntraProvider, TokenSource
+from replication.auth.claims import TokenClaims
 from replication.auth.diagnosis.findings import Cause, Finding, StepFailed
 from replication.auth.diagnosis.network import Node, look_up, reach
 from replication.auth.diagnosis.refusals import right_failure, server_failure, sign_in_failure
-from replication.auth.diagnosis.tokens import GivenToken, TokenClaims, request_token
-from replication.auth.mongo_entra import MongoEntraConfig, MongoEntraTokenProvider
+from replication.auth.diagnosis.tokens import GivenToken, request_token
+from replication.auth.mongo_entra import MongoEntraTokenProvider
 from replication.config import AuthMethod, MongoConfig, MongoPolicy
 from replication.errors import InvalidConfiguration
-from replication.mongo import Client, new_mongo_client
+from replication.mongo import Client, entra_config, new_mongo_client
 
 PROBE_PREFIX = "test_auth_"
 
@@ -47,8 +48,7 @@ class MongoProbe:
 
     def check_configuration(self) -> Finding:
         """Find every problem that shows without a connection."""
-        problems = [problem for _field, problem in self.config.problems(self.policy)]
-        if problems:
+        if problems := self._problems():
             raise StepFailed(
                 Cause.INVALID_CONFIGURATION,
                 "\n".join(problems),
@@ -77,18 +77,12 @@ class MongoProbe:
 
     def request_token(self) -> Finding:
         """Ask Entra ID for a token, which the sign-in then uses."""
-        identity = AzureEntraConfig.from_settings(
-            tenant_id=self.config.tenant_id, client_id=self.config.client_id
-        )
-        scope = self.config.scope(self.policy)
+        entra = entra_config(self.config, self.policy)
+        source = self.source or AzureEntraProvider(entra.credential)
         token, self._claims, finding = request_token(
-            self.source or AzureEntraProvider(identity),
-            scope=scope,
-            tenant_id=self.config.tenant_id,
+            source, scope=entra.scope, tenant_id=entra.credential.tenant_id
         )
-        self._provider = MongoEntraTokenProvider(
-            MongoEntraConfig(identity=identity, scope=scope), GivenToken(token), background=False
-        )
+        self._provider = MongoEntraTokenProvider(entra, GivenToken(token), background=False)
         return finding
 
     def sign_in(self) -> Finding:
@@ -152,6 +146,15 @@ class MongoProbe:
             f"one document inserted, {deleted} deleted, in {database}.{collection.name}",
             {"deleted": deleted},
         )
+
+    def _problems(self) -> list[str]:
+        problems = [problem for _field, problem in self.config.problems(self.policy)]
+        if problems or not self.entra:
+            return problems
+        try:
+            return list(entra_config(self.config, self.policy).problems())
+        except InvalidConfiguration as error:
+            return list(error.problems)
 
     def close(self) -> None:
         """Close the connection and forget the token."""

@@ -7,8 +7,8 @@ from collections.abc import Iterable
 
 from pymongo.errors import ConfigurationError, ConnectionFailure, OperationFailure, PyMongoError
 
+from replication.auth.claims import TokenClaims
 from replication.auth.diagnosis.findings import Cause, StepFailed
-from replication.auth.diagnosis.tokens import TokenClaims
 from replication.errors import TokenUnavailable, describe
 
 _UNAUTHORIZED, _AUTHENTICATION_FAILED = 13, 18

@@ -3,44 +3,13 @@
 import re
 import time
 from dataclasses import dataclass
-from typing import Any
-
-import jwt
 
 from replication.auth.azure_entra import AccessToken, TokenRequestFailed, TokenSource
+from replication.auth.claims import TokenClaims, token_claims
 from replication.auth.diagnosis.entra_codes import meaning
 from replication.auth.diagnosis.findings import Cause, Finding, StepFailed
 
 _AADSTS = re.compile(r"AADSTS(\d+)")
-
-
-@dataclass(frozen=True)
-class TokenClaims:
-    """What a token says of itself, unverified: for people who look for a fault."""
-
-    audience: str
-    tenant_id: str
-    object_id: str
-    application_id: str
-    roles: tuple[str, ...]
-
-    @classmethod
-    def of(cls, token: str) -> "TokenClaims":
-        """Read a token. What it lacks is empty."""
-        claims = _unverified(token)
-        roles = claims.get("roles")
-
-        def text(*names: str) -> str:
-            found = (claims.get(name) for name in names)
-            return next((value for value in found if isinstance(value, str)), "")
-
-        return cls(
-            audience=text("aud"),
-            tenant_id=text("tid"),
-            object_id=text("oid"),
-            application_id=text("azp", "appid"),
-            roles=tuple(map(str, roles)) if isinstance(roles, list) else (),
-        )
 
 
 @dataclass(frozen=True)
@@ -62,7 +31,7 @@ def request_token(
         token = source.request_token(scope)
     except TokenRequestFailed as failure:
         raise _refused(failure) from None
-    claims = TokenClaims.of(token.token)
+    claims = token_claims(token.token) or TokenClaims()
     lifetime = token.expires_at - time.time()
     resource = scope.removesuffix("/.default")
     if claims.audience and claims.audience != resource:
@@ -95,19 +64,11 @@ def _finding(claims: TokenClaims, lifetime: float) -> Finding:
             "audience": claims.audience,
             "tenant_id": claims.tenant_id,
             "object_id": claims.object_id,
-            "application_id": claims.application_id,
+            "client_id": claims.client_id,
             "roles": list(claims.roles),
             "expires_in": round(lifetime),
         },
     )
-
-
-def _unverified(token: str) -> dict[str, Any]:
-    try:
-        claims: dict[str, Any] = jwt.decode(token, options={"verify_signature": False})
-    except jwt.PyJWTError:
-        return {}
-    return claims
 
 
 def _refused(failure: TokenRequestFailed) -> StepFailed:
