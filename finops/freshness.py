@@ -20,6 +20,8 @@ from replication.status import FlowState, FlowStatus, flow_status
 logger = structlog.get_logger(__name__)
 
 LAG_WARNING = timedelta(seconds=60)
+# Charges that have arrived are on the pages within a few seconds; longer than this is worth a word.
+PUBLISH_NOTICE = timedelta(seconds=10)
 # Each page asks, so the answer is shared by those of one second; an unreachable cluster costs its
 # timeout, which is paid less often.
 _CACHE_SECONDS = 1
@@ -31,6 +33,7 @@ class Condition(StrEnum):
 
     CURRENT = "current"
     COPYING = "copying"
+    PUBLISHING = "publishing"
     LAGGING = "lagging"
     STOPPED = "stopped"
     OFF = "off"
@@ -65,6 +68,7 @@ class Freshness:
     condition: Condition
     read_at: datetime
     replicated_at: datetime | None = None
+    waiting_since: datetime | None = None
     copied: int | None = None
     total: int | None = None
     error: str = ""
@@ -98,11 +102,15 @@ class Freshness:
             case Condition.COPYING:
                 return Notice(
                     "The data is being copied",
-                    "Figures are incomplete until it ends.",
+                    "What you see stays as it was until the copy is whole.",
                     "info",
                     copied=self.copied,
                     total=self.total,
                 )
+            case Condition.PUBLISHING:
+                waited = age(self.read_at - (self.waiting_since or self.read_at))
+                detail = f"The oldest that is not shown yet arrived {waited} ago."
+                return Notice("New charges are being worked in", detail, "info")
             case Condition.LAGGING:
                 return Notice(
                     "Replication lags behind its source", since.strip(), "warn", error=self.error
@@ -190,6 +198,7 @@ def freshness_of(status: FlowStatus, *, latest_day: date | None, now: datetime) 
         condition=_condition(status, now),
         read_at=now,
         replicated_at=status.position_at,
+        waiting_since=status.waiting_since,
         copied=status.snapshot_copied,
         total=status.snapshot_total,
         error=status.error or "",
@@ -208,5 +217,7 @@ def _condition(status: FlowStatus, now: datetime) -> Condition:
     if waiting and status.error:
         return Condition.UNKNOWN  # nobody holds the flow, or nobody can be asked who does
     if status.position_at and now - status.position_at <= LAG_WARNING:
+        if status.waiting_since and now - status.waiting_since > PUBLISH_NOTICE:
+            return Condition.PUBLISHING
         return Condition.CURRENT  # a short wait is the hand-over from one worker to the next
     return Condition.WAITING if waiting else Condition.LAGGING

@@ -7,6 +7,7 @@ read; a mark that came meanwhile stays.
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import bson
@@ -69,6 +70,11 @@ class Marks:
         documents = touched.documents(flow_id)
         if documents:
             self._collection.insert_many(documents, session=session)
+
+    def oldest(self, flow_id: str) -> datetime | None:
+        """Return when the oldest mark of a flow was made (UTC), or None where there is none."""
+        found = self._collection.find_one({"flow": flow_id}, {"_id": 1}, sort=[("_id", 1)])
+        return found["_id"].generation_time if found else None
 
     def read(self, flow_id: str, limit: int) -> list[Mark]:
         """Return at most ``limit`` marks of a flow, oldest first."""

@@ -66,6 +66,7 @@ class FlowStatus:
     copying: bool  # a snapshot has begun and not ended: the copy is not whole
     snapshot_copied: int | None
     snapshot_total: int | None
+    waiting_since: datetime | None  # when the oldest mark that nobody cleared yet was made
     error: str | None
 
 
@@ -88,12 +89,14 @@ def status_of(flow: Flow) -> FlowStatus:
     spec = flow.spec()
     position: Position | None = None
     lease: LeaseState | None = None
+    waiting_since: datetime | None = None
     error = flow.failure or None
     try:
         with pymongo.timeout(_PATIENCE):
             control = control_database(client_for(flow.destination.name))
             position = MongoTracker(control).load(spec.key)
             lease = Leases.seen_in(control).states([spec.key]).get(spec.key)
+            waiting_since = Marks(control).oldest(str(flow.id))
     except (PyMongoError, ReplicationError) as failure:
         error = error or f"The destination {flow.destination.name!r}: {describe(failure)}"
     if lease is not None:
@@ -116,6 +119,7 @@ def status_of(flow: Flow) -> FlowStatus:
         copying=position is not None and position.phase is not Phase.STREAM,
         snapshot_copied=position.snapshot_copied if position else None,
         snapshot_total=position.snapshot_total if position else None,
+        waiting_since=waiting_since,
         error=error,
     )
 

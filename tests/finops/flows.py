@@ -22,6 +22,7 @@ STREAMING = FlowStatus(
     copying=False,
     snapshot_copied=50_000,
     snapshot_total=50_000,
+    waiting_since=None,
     error=None,
 )
 
@@ -32,10 +33,16 @@ def status(
     behind: timedelta | None = timedelta(seconds=3),
     copied: int | None = None,
     error: str | None = None,
+    waiting: timedelta | None = None,
 ) -> FlowStatus:
-    position_at = None if behind is None else datetime.now(UTC) - behind
+    now = datetime.now(UTC)
     return replace(
-        STREAMING, state=state, position_at=position_at, snapshot_copied=copied, error=error
+        STREAMING,
+        state=state,
+        position_at=None if behind is None else now - behind,
+        snapshot_copied=copied,
+        waiting_since=None if waiting is None else now - waiting,
+        error=error,
     )
 
 

@@ -25,6 +25,9 @@ def judged(found: FlowStatus, latest_day: date | None = DAY) -> Freshness:
     ("found", "condition"),
     [
         (partial(status), Condition.CURRENT),
+        (partial(status, waiting=timedelta(seconds=2)), Condition.CURRENT),
+        (partial(status, waiting=LATE), Condition.PUBLISHING),
+        (partial(status, behind=LATE, waiting=LATE), Condition.LAGGING),
         (partial(status, behind=LATE), Condition.LAGGING),
         (partial(status, behind=None), Condition.LAGGING),
         (partial(status, error="the worker retries"), Condition.CURRENT),
@@ -50,6 +53,7 @@ def test_fresh_data_needs_no_notice() -> None:
     "found",
     [
         partial(status, behind=LATE),
+        partial(status, waiting=LATE),
         partial(status, FlowState.WAITING, behind=None),
         partial(status, FlowState.WAITING, behind=None, error="no answer"),
         partial(status, FlowState.SNAPSHOT, behind=None),
@@ -61,6 +65,12 @@ def test_everything_else_gets_one(found: Callable[[], FlowStatus]) -> None:
     notice = judged(found()).notice
     assert notice is not None
     assert notice.title
+
+
+def test_charges_that_are_not_shown_yet_are_told_with_their_age() -> None:
+    notice = judged(status(waiting=LATE)).notice
+    assert notice is not None
+    assert "arrived 7 min ago" in notice.detail
 
 
 def test_a_copy_shows_its_progress() -> None:

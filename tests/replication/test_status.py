@@ -97,6 +97,8 @@ def test_marks_are_read_oldest_first_and_removed_exactly(row: FlowRow, flow: Flo
         assert [mark.partitions for mark in old] == [({"Day": first, "Account": "a"},)]
         flow.source.update_one({"_id": 1}, {"$set": {"Day": second}})
         flow.wait_for_events(1)
+    since = flow_status("costs").waiting_since
+    assert since == old[0].id.generation_time
     assert clear_marks("costs", old) == 1
     (new,) = touched_partitions("costs")
     assert {"Day": first, "Account": "a"} in new.partitions
