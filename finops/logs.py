@@ -82,7 +82,9 @@ def logging_settings(*, level: str) -> None:
                     "celery.app.trace",
                     "django.request",
                 )
-            },
+            }
+            # It binds a task's ids, which is wanted; celery.app.trace tells what it would.
+            | {"django_structlog.celery": {"level": "CRITICAL"}},
         }
     )
     structlog.configure(

@@ -6,6 +6,7 @@ what is unsafe in production stops the start there, with every problem named at 
 ``finops/production.py``).
 """
 
+import os
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from csp.constants import NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
 
 from finops.logs import logging_settings
+from finops.metrics_folder import group_folder, networks
 from finops.production import production_problems
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -108,6 +110,23 @@ MONGO_SECRET_DIR = Path(env.str("MONGO_SECRET_DIR", default="/run/secrets"))
 REPLICATION_LEASE = timedelta(seconds=env.float("REPLICATION_LEASE", default=8.0))
 REPLICATION_SLICE = timedelta(seconds=env.float("REPLICATION_SLICE", default=300.0))
 REPLICATION_SUPERVISOR_PERIOD = env.float("REPLICATION_SUPERVISOR_PERIOD", default=3.0)  # seconds
+
+# --- Metrics --------------------------------------------------------------------------------------
+# Where the processes of a group (a worker with its children, a web server with its processes) add
+# up their numbers, each group in a folder of its own. Empty: every process shows its own numbers,
+# which is right for groups of one.
+METRICS_DIR = env.str("METRICS_DIR", default="" if DEVELOPMENT else str(VAR_DIR / "metrics"))
+METRICS_GROUP_DIR = group_folder(Path(METRICS_DIR)) if METRICS_DIR else None
+if METRICS_GROUP_DIR:
+    # The library looks here when its first metric is made.
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(METRICS_GROUP_DIR)
+# Where a worker shows its numbers; the option --metrics-port of "celery worker" wins. 0: nowhere.
+METRICS_HOST = env.str("METRICS_HOST", default="127.0.0.1")
+METRICS_PORT = env.int("METRICS_PORT", default=0)
+# Who may read /metrics of the web server.
+METRICS_ALLOWED_NETWORKS = networks(
+    env.list("METRICS_ALLOWED_NETWORKS", default=["127.0.0.0/8", "::1/128"])
+)
 
 # --- Cost data ------------------------------------------------------------------------------------
 SEGMENT_PERIOD = env.float("SEGMENT_PERIOD", default=1.0)  # seconds between looks for touched days
@@ -295,6 +314,9 @@ CELERY_ACCEPT_CONTENT = ["json"]
 # what a lease already guards.
 CELERY_TASK_ACKS_LATE = False
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+# A slice runs for minutes, and an early acknowledgement frees its place in the prefetch window: a
+# busy worker would still take one more message a slot, and keep it from workers that are free.
+CELERY_WORKER_DISABLE_PREFETCH = True
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_TIMEZONE = "UTC"
@@ -334,6 +356,9 @@ CELERY_BEAT_SCHEDULE = {
         "options": {"expires": SEGMENT_TIDY_PERIOD},
     },
 }
+
+# Log lines of a task carry its id, and the id of the request or task that sent it.
+DJANGO_STRUCTLOG_CELERY_ENABLED = True
 
 # --- Logs -----------------------------------------------------------------------------------------
 LOG_LEVEL = env.str("LOG_LEVEL", default="INFO")

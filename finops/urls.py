@@ -3,6 +3,7 @@ from django.urls import URLPattern, URLResolver, include, path
 
 from finops import views
 from finops.health import healthz
+from finops.metrics import metrics
 
 cost_pages = [
     path("", views.overview, name="overview"),
@@ -11,6 +12,7 @@ cost_pages = [
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("healthz", healthz, name="healthz"),
+    path("metrics", metrics, name="metrics"),
     path("admin/", admin.site.urls),
     path("", include("accounts.urls")),
     path("", include((cost_pages, "finops"))),

@@ -8,6 +8,7 @@ clocks of two workers may differ by more than a lease.
 import threading
 import time
 from collections.abc import Iterable, Mapping
+from contextvars import copy_context
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from types import TracebackType
@@ -156,8 +157,12 @@ class LeaseKeeper:
         self._notes: dict[str, Any] = {"error": None, "caught_up_at": None}
         self._stop = threading.Event()
         self._lost = threading.Event()
+        # In the context of the slice, so that the log lines of both have one id.
         self._thread = threading.Thread(
-            target=self._renew_until_stopped, name="lease-keeper", daemon=True
+            target=copy_context().run,
+            args=(self._renew_until_stopped,),
+            name="lease-keeper",
+            daemon=True,
         )
 
     def __enter__(self) -> "LeaseKeeper":

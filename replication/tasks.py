@@ -4,6 +4,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from datetime import UTC, datetime
 from uuid import UUID
 
@@ -48,7 +49,10 @@ def supervise() -> None:
     if looks:
         # One dead cluster must not delay the look at the others.
         with ThreadPoolExecutor(min(len(looks), _LOOKS_AT_ONCE)) as pool:
-            for idle in pool.map(lambda look: _without_lease(*look), looks):
+            contexts = [copy_context() for _look in looks]  # the log lines of all have one id
+            for idle in pool.map(
+                lambda context, look: context.run(_without_lease, *look), contexts, looks
+            ):
                 for spec in idle:
                     _enqueue(spec.flow_id)
 
