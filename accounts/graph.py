@@ -3,13 +3,6 @@
 The application asks with its own permission (``User.Read.All``, ``GroupMember.Read.All``), so the
 groups claim of a token, and its limit of 200, play no part. A failure is an error, never an empty
 list: whoever gets a list may take a missing group for a lost right.
-
-    GraphError
-    ├── GraphUnavailable        no usable answer: try again later
-    │   ├── GraphThrottled      429 or 503 for longer than the budget
-    │   └── GraphMalformed      an answer that cannot be trusted
-    ├── GraphForbidden          401 with a fresh token, or 403: consent or credential is missing
-    └── GraphUserGone           404: the directory has no such person
 """
 
 import functools
@@ -33,36 +26,35 @@ from accounts.credentials import (
     client_credential,
 )
 from accounts.discovery import graph_url as discovered_graph_url
+from accounts.graph_errors import (
+    GraphError,
+    GraphForbidden,
+    GraphMalformed,
+    GraphThrottled,
+    GraphUnavailable,
+    GraphUserGone,
+    error_for,
+)
 from accounts.reasons import Refused
 from accounts.transport import Answer, BudgetRetry, Transport, Unreachable, budget
+
+__all__ = [
+    "GraphAPIClient",
+    "GraphError",
+    "GraphForbidden",
+    "GraphMalformed",
+    "GraphThrottled",
+    "GraphUnavailable",
+    "GraphUserGone",
+    "GroupSource",
+    "Membership",
+    "forget",
+    "graph_client",
+]
 
 logger = structlog.stdlib.get_logger("accounts.graph")
 
 MAX_PAGES = 50  # of 999 groups each; the directory's own limit per person is far below
-
-
-class GraphError(Exception):
-    """Microsoft Graph did not tell. Messages hold no token and no body of an answer."""
-
-
-class GraphUnavailable(GraphError):
-    """No usable answer; a later attempt may succeed."""
-
-
-class GraphThrottled(GraphUnavailable):
-    """Graph asked to wait for longer than the budget allows."""
-
-
-class GraphMalformed(GraphUnavailable):
-    """The answer is not what Graph promises, so nothing in it is believed."""
-
-
-class GraphForbidden(GraphError):
-    """The application may not ask: consent, permission or credential is missing."""
-
-
-class GraphUserGone(GraphError):
-    """The directory has no such person."""
 
 
 @dataclass(frozen=True)
@@ -173,7 +165,7 @@ class GraphAPIClient:
             self._drop_token()
             answer = self._ask(http, url)
         if answer.status_code != 200:
-            raise _error_for(answer)
+            raise error_for(answer)
         try:
             return answer.json_object()
         except ValueError as error:
@@ -272,20 +264,6 @@ def _sessions_valid_from(account: Mapping[str, Any]) -> datetime | None:
     if parsed is None or parsed.tzinfo is None:
         raise GraphMalformed("the date from which sessions are valid is none")
     return parsed
-
-
-def _error_for(answer: Answer) -> GraphError:
-    request = str(answer.headers.get("request-id", "-"))[:64]
-    text = f"Graph answered {answer.status_code} (its request id: {request})"
-    match answer.status_code:
-        case 404:
-            return GraphUserGone(text)
-        case 401 | 403:
-            return GraphForbidden(text)
-        case 429 | 503:
-            return GraphThrottled(text)
-        case _:
-            return GraphUnavailable(text)
 
 
 def graph_client() -> GraphAPIClient:

@@ -11,7 +11,7 @@ from django.contrib.sessions.models import Session
 from django.db import transaction
 from django.utils import timezone
 
-from accounts import audit
+from accounts import audit, session_index
 from accounts.models import AuditEvent, User
 from accounts.permissions import SIGNED_IN_KEY
 
@@ -48,6 +48,7 @@ def end_sessions(user: User, *, actor: User | None) -> int:
     found = sessions_of(user)
     for one in found:
         store(one.key).delete()
+    session_index.forget(one.key for one in found)
     audit.log_change(
         AuditEvent.Kind.SESSIONS_CLOSED,
         actor_oid=str(actor.oid or "") if actor else "",

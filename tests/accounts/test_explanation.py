@@ -105,7 +105,9 @@ def test_who_has_no_access_is_told_so(settings: Settings) -> None:
     assert "no access" in told(str(new_person(None).oid))
 
 
-@pytest.mark.parametrize("text", ["nobody@nordwind.example", "5a1d33a0-563b-4d69-814f-1aa03215c5cd"])
+@pytest.mark.parametrize(
+    "text", ["nobody@nordwind.example", "5a1d33a0-563b-4d69-814f-1aa03215c5cd"]
+)
 def test_who_is_not_known_is_not_explained(text: str) -> None:
     with pytest.raises(CommandError, match="first sign-in"):
         told(text)

@@ -8,6 +8,7 @@ from uuid import uuid4
 import pytest
 from django.core.cache import cache as django_cache
 from django.test import Client
+from django.utils import timezone
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pytest_django import DjangoDbBlocker
@@ -234,3 +235,41 @@ def test_an_open_pages_remembered_currency_gives_way(client: Client, costs: Data
     html = page(client)
     assert "CHF" not in html
     assert "11.11" in html
+
+
+def test_a_page_of_a_part_says_that_it_is_one(client: Client, costs: Dataset) -> None:
+    sign_in_scoped(client, "mine", "another")
+    assert "Only the costs of the 2 sub accounts that you may see" in page(client)
+
+    client.logout()
+    client.force_login(person(), backend="accounts.oidc.EntraBackend")
+    assert "Only the costs" not in page(client)
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_while_graph_is_down_nobody_sees_more(client: Client, costs: Dataset, known: bool) -> None:
+    sign_in_scoped(client, "mine")
+    hour_ago = timezone.now() - timedelta(hours=1)
+    User.objects.update(groups_fetched_at=hour_ago if known else None)
+
+    html = page(client)
+    assert ("3 Sep 2026" in html) is known
+    assert ("No costs are shared with you yet" in html) is not known
+    assert not [text for text in FORBIDDEN if text in html]
+
+
+def test_segments_are_for_administrators_of_all_rows(client: Client, costs: Dataset) -> None:
+    segments = "/admin/finops/segment/"
+    client.force_login(person(PermissionLevel.ADMIN), backend="accounts.oidc.EntraBackend")
+    assert segments in page(client, "/admin/")
+    assert client.get(segments).status_code == 200
+
+    mapping = GroupMapping.objects.get()
+    create_mapping(group_oid=uuid4(), level=PermissionLevel.ADMIN)
+    update_mapping(
+        mapping, MappingValues(mapping.group_oid, PermissionLevel.ADMIN, scope=("mine",))
+    )
+    assert segments not in page(client, "/admin/")
+    assert client.get(segments).status_code == 403
+    number = costs.segments.get(day=ANCHOR).pk
+    assert client.get(f"{segments}{number}/change/").status_code == 403
