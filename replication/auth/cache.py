@@ -49,6 +49,8 @@ class TokenCache:
         self._current: Credentials | None = None
         self._generation = 0
         self._refused: deque[bytes] = deque(maxlen=16)
+        # What was handed out last: generation, fingerprint, and until when it should have worked.
+        self._issued: deque[tuple[int, bytes, float]] = deque(maxlen=16)
         self._begin_process()
         _CACHES.add(self)
 
@@ -121,13 +123,17 @@ class TokenCache:
     def _refuse(self, generation: int) -> None:
         with self._changed:
             current = self._current
-            if current is None or current.generation != generation:
-                return  # a newer token is there already
-            unexpired = self._clocks.now() < current.renew_by
-            if unexpired:
-                self._refused.append(_fingerprint(current.token))
-            self._current = None
-        if unexpired:
+            if current is not None and current.generation == generation:
+                self._current = None
+            # News of an older one comes late; Entra ID must not bring that one back either.
+            unexpired = [
+                fingerprint
+                for number, fingerprint, end in self._issued
+                if number == generation and self._clocks.now() < end
+            ]
+            new = [fingerprint for fingerprint in unexpired if fingerprint not in self._refused]
+            self._refused.extend(new)
+        if new:
             announce(AuthEvent.TOKEN_REFUSED, scope=self._scope, generation=generation)
 
     def _stale_or_raise(self, failure: str) -> Credentials:
@@ -173,6 +179,7 @@ class TokenCache:
             else:
                 self._failed_until = self._refresh_again_at = 0.0
                 self._current = kept
+                self._issued.append((kept.generation, _fingerprint(kept.token), kept.renew_by))
                 self._ensure_refresher()
             self._changed.notify_all()
 
