@@ -8,7 +8,7 @@ to see (or, where a mapped group is required, "try again"): never an older, high
 
 import time
 from collections.abc import Iterable
-from typing import Final
+from typing import Any, Final
 
 import structlog
 from django.conf import settings
@@ -188,7 +188,16 @@ class PermissionService:
         return self._mappings
 
 
-def _basis(version: int, user: User) -> list[int | str | None]:
-    """Return what a permission rests on. The day is part of it: mappings expire by day."""
+def _basis(version: int, user: User) -> list[Any]:
+    """Return what a permission rests on, made of JSON's types: mappings, groups, day and settings.
+
+    The day is part of it as mappings expire by day.
+    """
     fetched_at = user.groups_fetched_at.isoformat() if user.groups_fetched_at else None
-    return [version, fetched_at, stored_mappings.today().isoformat()]
+    return [
+        version,
+        fetched_at,
+        stored_mappings.today().isoformat(),
+        list(settings.ENTRA_DEFAULT_SCOPE),
+        settings.ENTRA_REQUIRE_MAPPED_GROUP,
+    ]

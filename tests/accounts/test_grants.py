@@ -161,6 +161,19 @@ def test_an_expiry_counts_at_the_next_request(
     assert stored.current_version() == before
 
 
+@pytest.mark.django_db
+def test_a_changed_setting_counts_at_the_next_request(client: Client, settings: Settings) -> None:
+    client.force_login(new_person(None), backend="accounts.oidc.EntraBackend")
+    assert client.get("/").status_code == 200
+    assert client.session["user_permission"]["grants"] == [[1, None]]
+    settings.ENTRA_DEFAULT_SCOPE = ["a"]
+    client.get("/")
+    assert client.session["user_permission"]["grants"] == [[1, ["a"]]]
+    settings.ENTRA_REQUIRE_MAPPED_GROUP = True
+
+    assert client.get("/").status_code == 403
+
+
 # --- the last way in --------------------------------------------------------------------------
 
 
