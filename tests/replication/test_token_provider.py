@@ -10,8 +10,8 @@ from pymongo.auth_oidc import OIDCCallbackContext
 from structlog.testing import capture_logs
 
 from replication.auth.driver import EntraCallback
-from replication.errors import TokenUnavailable
-from tests.replication.tokens import CANARY, Clock, Service, provider_of
+from replication.errors import InvalidConfiguration, TokenUnavailable
+from tests.replication.tokens import CANARY, SCOPE, Clock, Service, provider_of
 from tests.waiting import wait_until
 
 WITH_A_TOKEN = 7  # the exit code of a child that got one
@@ -196,6 +196,17 @@ def test_a_thread_renews_short_tokens_without_being_asked() -> None:
     provider.close()
 
 
+def test_each_resource_has_a_token_of_its_own(service: Service) -> None:
+    provider = provider_of(service)
+    default = provider.get_mongo_token()
+    other = provider.get_mongo_token("https://cosmos.azure.com")
+    assert (default.scope, other.scope) == (SCOPE, "https://cosmos.azure.com/.default")
+    assert provider.get_mongo_token(SCOPE.removesuffix("/.default")) is default
+    assert provider.get_mongo_token(SCOPE) is default
+    with pytest.raises(InvalidConfiguration, match="expected https"):
+        provider.get_mongo_token("cosmos")
+
+
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded")
 def test_a_child_of_a_fork_in_the_middle_of_a_request_works(service: Service) -> None:
     provider = provider_of(service)
@@ -211,15 +222,15 @@ def test_a_child_of_a_fork_in_the_middle_of_a_request_works(service: Service) ->
             os._exit(WITH_A_TOKEN if provider.get_mongo_token(timeout=2).token else 1)
         finally:
             os._exit(2)
-    code = wait_until(lambda: _exit_code(child), timeout=2, what="the child ends")
-    assert code == WITH_A_TOKEN
+    assert wait_until(lambda: exit_code(child), timeout=2, what="the child ends") == (WITH_A_TOKEN,)
     service.released.set()
     asking.join()
 
 
-def _exit_code(child: int) -> int | None:
+def exit_code(child: int) -> tuple[int] | None:
+    """The exit code of a child, in a tuple because 0 is one too; None while it runs."""
     pid, status = os.waitpid(child, os.WNOHANG)
-    return os.waitstatus_to_exitcode(status) if pid else None
+    return (os.waitstatus_to_exitcode(status),) if pid else None
 
 
 def test_a_client_that_closes_asks_for_no_token(service: Service) -> None:
