@@ -254,7 +254,7 @@ def test_while_graph_is_down_nobody_sees_more(client: Client, costs: Dataset, kn
 
     html = page(client)
     assert ("3 Sep 2026" in html) is known
-    assert ("No costs are shared with you yet" in html) is not known
+    assert ("Your groups are not known yet" in html) is not known
     assert not [text for text in FORBIDDEN if text in html]
 
 
