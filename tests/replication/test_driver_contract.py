@@ -10,9 +10,17 @@ import pytest
 from pymongo import MongoClient
 from pymongo.auth_oidc import OIDCCallback, OIDCCallbackContext, OIDCCallbackResult
 from pymongo.errors import WaitQueueTimeoutError
+from pymongo.monitoring import (
+    CommandFailedEvent,
+    CommandListener,
+    CommandStartedEvent,
+    CommandSucceededEvent,
+)
 
+from replication.auth.driver import observe_sign_ins
 from replication.errors import TokenUnavailable
 from tests.conftest import GateFactory
+from tests.replication.numbers import Counted
 from tests.replication.running import Document
 from tests.sandbox.gate_running import RunningGate
 from tests.waiting import wait_until
@@ -95,3 +103,35 @@ def test_a_callback_gets_back_the_number_of_the_token_that_was_refused(
     gate.issuer.advance(7200)
     client["contract"]["rows"].find_one()
     assert callback.seen == [None, "1"]
+
+
+def test_a_clients_own_authenticator_is_where_sign_ins_are_observed(gate: RunningGate) -> None:
+    callback = Moody(gate)
+    with gate.client(callback) as observed:
+        observe_sign_ins(observed, "contract")
+        credentials = observed.options.pool_options._credentials
+        assert credentials is not None
+        ours = credentials.cache.data
+        counted = Counted()
+        observed["contract"]["rows"].find_one()
+        assert credentials.cache.data is ours
+        labels = {"connection": "contract", "result": "success", "reason": ""}
+        assert counted("replicator_mongo_auth_attempts_total", **labels) == 1
+
+
+def test_the_drivers_public_monitoring_of_sign_ins_is_redacted(gate: RunningGate) -> None:
+    class Seen(CommandListener):
+        commands: list[object] = []
+
+        def started(self, event: CommandStartedEvent) -> None:
+            self.commands.append((event.command_name, dict(event.command)))
+
+        def succeeded(self, event: CommandSucceededEvent) -> None:
+            """Nothing of interest."""
+
+        def failed(self, event: CommandFailedEvent) -> None:
+            """Nothing of interest."""
+
+    with gate.client(event_listeners=[Seen()]) as observed:
+        observed["contract"]["rows"].find_one()
+    assert "eyJ" not in str(Seen.commands)
