@@ -33,15 +33,11 @@ def _nobody_has_knocked_yet() -> None:
 @pytest.fixture
 def entra(_entra_server: Entra, settings: Settings) -> Iterator[Entra]:
     """The fake Entra as at its start, with the settings that lead to it and nothing cached."""
-    settings.ENTRA_AUTHORITY_HOST = _entra_server.addresses.tls
-    settings.GRAPH_URL = _entra_server.addresses.graph
-    settings.ENTRA_CA_FILE = _entra_server.ca
-    settings.ENTRA_CLIENT_ID = WEB_CLIENT_ID
-    settings.ENTRA_CLIENT_SECRET = WEB_CLIENT_SECRET
+    lead_to(_entra_server, settings)
     forget()
     yield _entra_server
     forget()
-    _entra_server.control.reset()
+    _entra_server.server.tenant.reset()
 
 
 @pytest.fixture
@@ -49,6 +45,14 @@ def journey(entra: Entra, client: Client) -> Iterator[Journey]:
     """A browser that has not signed in yet."""
     with requests.Session() as elsewhere:
         yield Journey(client, elsewhere)
+
+
+def lead_to(entra: Entra, settings: Settings) -> None:
+    settings.ENTRA_AUTHORITY_HOST = entra.addresses.tls
+    settings.GRAPH_URL = entra.addresses.graph
+    settings.ENTRA_CA_FILE = entra.ca
+    settings.ENTRA_CLIENT_ID = WEB_CLIENT_ID
+    settings.ENTRA_CLIENT_SECRET = WEB_CLIENT_SECRET
 
 
 def forget() -> None:

@@ -14,6 +14,7 @@ from accounts.models import AuditEvent, User
 from accounts.reasons import Reason
 from sandbox.entra.directory import WEB_CLIENT_SECRET
 from tests.accounts.attacks.visitor import Visitor
+from tests.accounts.conftest import lead_to
 from tests.sandbox.entra_fixtures import Entra
 
 
@@ -86,3 +87,14 @@ def stage(
 
 def remember(attack: Any) -> Any:
     return pytest.param(attack, id=attack.name)
+
+
+@pytest.fixture
+def entra(_entra_server: Entra, settings: Settings) -> Iterator[Entra]:
+    """As ``tests.accounts.conftest.entra``, but discovery, keys and Graph's token stay cached:
+
+    no attack changes them, and asking for them anew would double the time of this folder.
+    """
+    lead_to(_entra_server, settings)
+    yield _entra_server
+    _entra_server.server.tenant.reset()

@@ -2,6 +2,7 @@
 
 import pytest
 
+from sandbox.entra.hostile import Recipe
 from tests.accounts.attacks.conftest import Stage, remember
 from tests.accounts.attacks.tokens import ATTACKS, TokenAttack
 from tests.accounts.attacks.visitor import Visitor
@@ -34,7 +35,8 @@ def test_it_would_without_the_check(
 
 def present(stage: Stage, attack: TokenAttack) -> Visitor:
     visitor = stage.visitor()
-    stage.entra.control.queue_id_token(attack.flaw, claims=attack.claims, headers=attack.headers)
+    recipe = Recipe(attack.flaw, attack.claims, attack.headers)
+    stage.entra.server.tenant.behaviour.next_id_tokens.append(recipe)
     answer = visitor.pick("ada")
     kept = visitor.session["oidc_states"][answer["state"]]
     stage.mark(**answer, nonce=kept["nonce"], verifier=kept["code_verifier"])
