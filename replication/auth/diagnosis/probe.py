@@ -19,6 +19,8 @@ from replication.errors import InvalidConfiguration
 from replication.mongo import Client, entra_config, new_mongo_client
 
 PROBE_PREFIX = "test_auth_"
+_READ = "read (on Azure DocumentDB: readAnyDatabase)"
+_WRITE = "readWrite (on Azure DocumentDB: readWriteAnyDatabase with clusterAdmin)"
 
 
 @dataclass
@@ -116,7 +118,7 @@ class MongoProbe:
     def read(self, database: str, collection: str) -> Finding:
         """Read at most one document's ``_id``."""
         name = f"{database}.{collection}"
-        with self._right(f"read {name}", "read (readAnyDatabase)"):
+        with self._right(f"read {name}", _READ):
             found = self._signed_in[database][collection].find_one({}, {"_id": 1})
         return Finding(f"{name}{'' if found else ', which is empty'}", {"empty": found is None})
 
@@ -124,7 +126,7 @@ class MongoProbe:
         """Open a change stream and close it."""
         name = f"{database}.{collection}"
         with (
-            self._right(f"open a change stream on {name}", "read (readAnyDatabase)"),
+            self._right(f"open a change stream on {name}", _READ),
             self._signed_in[database][collection].watch(max_await_time_ms=50) as stream,
         ):
             stream.try_next()
@@ -136,7 +138,7 @@ class MongoProbe:
         """Insert and delete a document, in a collection that is made for it and dropped after."""
         # A name that nobody uses, so that nothing of anybody's can be dropped.
         collection = self._signed_in[database][PROBE_PREFIX + secrets.token_hex(6)]
-        with self._right(f"write in {database}", "readWrite (readWriteAnyDatabase)"):
+        with self._right(f"write in {database}", _WRITE):
             inserted = collection.insert_one({"made_by": "manage.py test_auth"}).inserted_id
             try:
                 deleted = collection.delete_one({"_id": inserted}).deleted_count
