@@ -103,6 +103,7 @@ def test_a_form_whose_session_ends_in_the_middle_is_not_lost(
     page.locator("[name=display_name]").fill("East")
     page.locator("[name=level]").select_option("2")
     page.locator("[name=note]").fill(typed)
+    page.wait_for_load_state("networkidle")  # a request on its way would save the session after us
     expire(seconds_ago=3600)
 
     page.locator("input[type=submit], button[type=submit]").last.click()
