@@ -19,7 +19,6 @@ import structlog
 from prometheus_client import REGISTRY, generate_latest
 from pymongo import MongoClient
 
-from finops.logs import logging_settings
 from replication.auth.azure_entra import AzureEntraProvider
 from replication.auth.mongo_entra import Access
 from replication.config import MongoConfig
@@ -73,12 +72,15 @@ def told() -> Iterator[Told]:
     for logger in levels:
         logger.setLevel(logging.DEBUG)
     root.addHandler(handler)
-    structlog.configure(processors=[_unfiltered], cache_logger_on_first_use=False)
+    # In place, as structlog's own capture_logs does: loggers keep the list that they began with.
+    processors = structlog.get_config()["processors"]
+    usual = list(processors)
+    processors[:] = [_unfiltered]
     yield told
+    processors[:] = usual
     root.removeHandler(handler)
     for logger, level in levels.items():
         logger.setLevel(level)
-    logging_settings(level="WARNING")
 
 
 def _unfiltered(_logger: object, _method: str, event: Any) -> str:
