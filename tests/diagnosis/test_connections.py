@@ -144,7 +144,7 @@ def test_a_name_without_an_address(run: Run) -> None:
 def test_a_port_that_is_not_mongodbs(entra: Entra, run: Run) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         uri = f"mongodb://localhost:{silent.getsockname()[1]}/?directConnection=true"
-        ended = run("--uri", uri, "--mongo-auth", "connection_string", "--timeout", "0.5")
+        ended = run("--uri", uri, "--mongo-auth", "connection_string", "--timeout", "2")
     assert ended.failure == (14, "sign-in", "unreachable")
 
 
