@@ -99,13 +99,13 @@ class MongoEndpoint:
 
     def apply(self, batch: Batch, fields: Mapping[str, Any]) -> None:
         """Commit a batch of changes with the position's new ``fields``."""
+        self._transactions.run(lambda session: self.write(batch.writes, session), fields)
 
-        def work(session: ClientSession) -> None:
-            touched = self._touched_by(batch.writes, session)
-            self._write(batch.writes, session)
-            self._marks.append(touched, flow_id=str(self._spec.flow_id), session=session)
-
-        self._transactions.run(work, fields)
+    def write(self, writes: Mapping[bytes, bytes | None], session: ClientSession) -> None:
+        """Write documents by key, None for a deletion, and their marks, in an open transaction."""
+        touched = self._touched_by(writes, session)
+        self._write(writes, session)
+        self._marks.append(touched, flow_id=str(self._spec.flow_id), session=session)
 
     def copy(
         self, documents: Sequence[RawBSONDocument], part: Part, fields: Mapping[str, Any]
@@ -138,13 +138,7 @@ class MongoEndpoint:
     def remove(self, keys: Sequence[RawBSONDocument], fields: Mapping[str, Any]) -> None:
         """Commit the removal of documents, given as documents of their ``_id`` alone."""
         writes: dict[bytes, bytes | None] = {bytes(key.raw): None for key in keys}
-
-        def work(session: ClientSession) -> None:
-            touched = self._touched_by(writes, session)
-            self._write(writes, session)
-            self._marks.append(touched, flow_id=str(self._spec.flow_id), session=session)
-
-        self._transactions.run(work, fields)
+        self._transactions.run(lambda session: self.write(writes, session), fields)
 
     def keys(self) -> Iterator[RawBSONDocument]:
         """Yield a document of the ``_id`` alone for every document of the copy, in no order."""
