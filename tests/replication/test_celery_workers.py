@@ -1,5 +1,6 @@
 """Real Celery workers over a real broker: a flow is taken up, handed over, and loses nothing."""
 
+import json
 import os
 import signal
 import sqlite3
@@ -121,7 +122,10 @@ def epoch(flow: Flow) -> int:
 
 
 def test_a_flow_is_taken_up_and_a_stopped_worker_hands_it_to_another(
-    flow: Flow, start_worker: Callable[[], Worker], supervise: Callable[[], None]
+    flow: Flow,
+    start_worker: Callable[[], Worker],
+    supervise: Callable[[], None],
+    tmp_path: Path,
 ) -> None:
     flow.source.insert_many([{"_id": f"first-{n}", "Day": n % 5} for n in range(2000)])
     first = start_worker()
@@ -139,6 +143,10 @@ def test_a_flow_is_taken_up_and_a_stopped_worker_hands_it_to_another(
     wait_until(lambda: flow.events() == done.events, what="every event is applied once")
     assert raw(flow.copy) == raw(flow.source)
     assert took < 2.5, "it was the lease's end, not the stop, that made the successor start"
+    lines = (tmp_path / "worker-0.log").read_text().splitlines()
+    began = json.loads(next(line for line in lines if '"slice_began"' in line))
+    assert began["task_id"]
+    assert began["parent_task_id"], "the task that sent it is not known"
 
 
 def test_a_killed_workers_flow_goes_on_and_a_paused_one_does_not(

@@ -11,7 +11,7 @@ from pymongo.server_description import ServerDescription
 from pytest_django import Settings
 
 from replication import mongo as shared
-from replication.config import MongoConfig
+from replication.config import MongoConfig, MongoPolicy
 from replication.errors import InvalidConfiguration, UnknownConnection
 from replication.models import Connection, read_secret
 from replication.mongo import (
@@ -95,14 +95,34 @@ def test_defaults_never_win_over_the_address() -> None:
         assert client.options.pool_options.socket_timeout == 0.005
 
 
-def test_entra_options_can_be_overridden_by_the_address() -> None:
+def test_entra_has_defaults_of_its_own() -> None:
     with new_mongo_client(LOCAL, policy=POLICY) as client:
+        pool = client.options.pool_options
         assert client.options.retry_writes is False
         assert client.options.server_monitoring_mode == "poll"
-        assert client.options.pool_options.max_idle_time_seconds == 120
-    more = replace(LOCAL, connection_uri=LOCAL.connection_uri + "&retryWrites=true")
+        assert (pool.max_idle_time_seconds, pool.appname) == (120, "finops-replication")
+
+
+def test_each_of_them_gives_way_to_the_address() -> None:
+    own = "&retryWrites=true&serverMonitoringMode=auto&maxIdleTimeMS=9000&appName=ledger"
+    more = replace(LOCAL, connection_uri=LOCAL.connection_uri + own)
     with new_mongo_client(more, policy=POLICY) as client:
+        pool = client.options.pool_options
         assert client.options.retry_writes is True
+        assert client.options.server_monitoring_mode == "auto"
+        assert (pool.max_idle_time_seconds, pool.appname) == (9, "ledger")
+
+
+@pytest.mark.parametrize(
+    ("host", "retried"),
+    [("c.mongocluster.cosmos.azure.com", False), ("db.example.com", True)],
+)
+@pytest.mark.filterwarnings("ignore:You appear to be connected to a CosmosDB")
+def test_writes_are_not_retried_on_azure_documentdb(host: str, retried: bool) -> None:
+    policy = MongoPolicy(audiences={"mongocluster.cosmos.azure.com": SCOPE}, allowed_hosts=(host,))
+    config = replace(LOCAL, connection_uri=f"mongodb://{host}/?tls=true")
+    with new_mongo_client(config, policy=policy) as client:
+        assert client.options.retry_writes is retried
 
 
 def test_an_invalid_configuration_opens_nothing() -> None:
