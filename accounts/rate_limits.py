@@ -7,7 +7,6 @@ price. Break-glass, which must not depend on Redis, counts its failures in the a
 """
 
 import hashlib
-import time
 from collections.abc import Callable
 from functools import wraps
 from typing import Final
@@ -74,8 +73,7 @@ def is_within(name: str, request: HttpRequest, *, per_address: int | None = None
 
 def _count(key: str) -> int:
     cache = caches["limits"]
-    key = f"{key}:{int(time.time() // WINDOW)}"
-    cache.add(key, 0, timeout=2 * WINDOW)
+    cache.add(key, 0, timeout=WINDOW)  # the window begins with the first request
     try:
         return int(cache.incr(key))
     except ValueError:
