@@ -84,7 +84,9 @@ def logging_settings(*, level: str) -> None:
                 )
             }
             # It binds a task's ids, which is wanted; celery.app.trace tells what it would.
-            | {"django_structlog.celery": {"level": "CRITICAL"}},
+            | {"django_structlog.celery": {"level": "CRITICAL"}}
+            # It quotes whole answers of Entra ID; replication.auth tells their codes and ids.
+            | {"azure.identity": {"level": "CRITICAL"}},
         }
     )
     structlog.configure(

@@ -96,6 +96,16 @@ def test_an_unknown_client(gate: Gate, run: Run) -> None:
     assert "client id" in ended.remedy
 
 
+def test_logs_do_not_repeat_the_steps_unless_asked_for(
+    gate: Gate, run: Run, settings: Settings, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings.MONGO_ENTRA_AUDIENCES = {"localhost": "https://cosmos.azure.com/.default"}
+    run("--uri", gate.uri)
+    assert caplog.records == []
+    run("--uri", gate.uri, "--verbosity=2")
+    assert "mongo_sign_in_failed" in caplog.text
+
+
 def test_a_cluster_token_that_entra_does_not_trust(
     gate: Gate, entra: Entra, run: Run, settings: Settings, tmp_path: Path
 ) -> None:

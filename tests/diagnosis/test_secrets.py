@@ -53,7 +53,7 @@ def test_no_secret_is_written(
     caplog.set_level("DEBUG")
     tokens = _remember_tokens(monkeypatch)
     arguments = scene(entra, settings)
-    ended = run("--uri", gate.uri, *arguments, plain=plain)
+    ended = run("--uri", gate.uri, "--verbosity=2", *arguments, plain=plain)
     written = ended.output + caplog.text + "".join(capfd.readouterr())
     federated = Path(settings.AZURE_FEDERATED_TOKEN_FILE).read_text().strip()
     for secret in [SECRET, federated, *tokens]:

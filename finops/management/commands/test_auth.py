@@ -1,5 +1,6 @@
 """``manage.py test_auth``: can every connection sign in, and if not, why, and what mends it."""
 
+import logging
 import math
 import shutil
 import sys
@@ -114,6 +115,10 @@ class Command(BaseCommand):
             terminal = Terminal(self.stdout.write, self.style, columns=columns)
         subjects = []
         with ExitStack() as stack:
+            if options["verbosity"] < 2:
+                # Logs would only repeat between the lines what the steps say.
+                logging.disable(logging.CRITICAL)
+                stack.callback(logging.disable, logging.NOTSET)
             for subject, steps in _chosen(options, stack):
                 subjects.append(subject)
                 if terminal:
