@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import environ
-from csp.constants import NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
 
 from finops.logs import logging_settings
 from finops.metrics_folder import group_folder, networks
+from finops.policy import content_security_policy
 from finops.production import production_problems
+from finops.schedule import ROUTES, beat_schedule
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -213,10 +214,7 @@ DATABASES["default"].setdefault("CONN_MAX_AGE", 60)
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 AUTH_USER_MODEL = "accounts.User"
-AUTHENTICATION_BACKENDS = [
-    "accounts.oidc.EntraBackend",
-    "accounts.breakglass.BreakGlassBackend",
-]
+AUTHENTICATION_BACKENDS = ["accounts.oidc.EntraBackend", "accounts.breakglass.BreakGlassBackend"]
 AUTH_PASSWORD_VALIDATORS = [
     {
         "NAME": "django.contrib.auth.password_validation.MinimumLengthValidator",
@@ -228,7 +226,6 @@ LOGIN_URL = "accounts:login"
 LOGIN_REDIRECT_URL = "/"
 LOGOUT_REDIRECT_URL = "accounts:signed_out"
 
-LANGUAGE_CODE = "en"
 USE_I18N = False
 TIME_ZONE = "UTC"
 USE_TZ = True
@@ -272,38 +269,23 @@ if env.bool("TRUST_FORWARDED_PROTO", default=False):
     # Only behind a proxy that removes this header from what clients send.
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 CONTENT_SECURITY_POLICY = {
-    "DIRECTIVES": {
-        "default-src": [NONE],
-        "script-src": [SELF],
-        "style-src": [SELF],
-        "img-src": [SELF, "data:"],
-        "font-src": [SELF],
-        "connect-src": [SELF],
-        "base-uri": [NONE],
-        "frame-ancestors": [NONE],
-        # Browsers apply this to where a form's answer redirects to: sign-out ends at Entra.
-        "form-action": [
-            SELF,
-            ENTRA_AUTHORITY_HOST,
-            *SIGN_IN_FORM_HOSTS,
-        ],
-    }
+    "DIRECTIVES": content_security_policy(form_hosts=[ENTRA_AUTHORITY_HOST, *SIGN_IN_FORM_HOSTS])
 }
 
 # --- Caches ---------------------------------------------------------------------------------------
 _redis = env.str("REDIS_URL", default="")
 CACHES: dict[str, Any] = {
     "default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"},
+    "limits": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache", "LOCATION": "limits"},
+}
+if _redis:
     # Counters of sign-in requests, shared by every process.
-    "limits": {
+    CACHES["limits"] = {
         "BACKEND": "django.core.cache.backends.redis.RedisCache",
         "LOCATION": _redis,
         "KEY_PREFIX": "finops-limits",
         "OPTIONS": {"socket_connect_timeout": 0.5, "socket_timeout": 0.5},
     }
-    if _redis
-    else {"BACKEND": "django.core.cache.backends.locmem.LocMemCache", "LOCATION": "limits"},
-}
 
 # --- Celery ---------------------------------------------------------------------------------------
 CELERY_BROKER_URL = _redis or "redis://localhost:6379/0"
@@ -323,40 +305,12 @@ CELERY_TIMEZONE = "UTC"
 CELERY_BEAT_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"
 CELERY_BEAT_MAX_LOOP_INTERVAL = 1
 CELERY_TASK_DEFAULT_QUEUE = "default"
-CELERY_TASK_ROUTES = {
-    "replication.tasks.supervise": {"queue": "supervisor"},
-    "replication.tasks.run_stream_slice": {"queue": "streams"},
-    "replication.tasks.run_snapshot_part": {"queue": "snapshots"},
-    "finops.tasks.build_touched_segments": {"queue": "segments"},
-    "finops.tasks.tidy_segments": {"queue": "segments"},
-}
-CELERY_BEAT_SCHEDULE = {
-    "accounts-clear-sessions": {
-        "task": "accounts.tasks.clear_sessions",
-        "schedule": 3600.0,
-        "options": {"expires": 3600.0},
-    },
-    "accounts-prune-audit": {
-        "task": "accounts.tasks.prune_audit",
-        "schedule": timedelta(days=1),
-    },
-    "replication-supervise": {
-        "task": "replication.tasks.supervise",
-        "schedule": REPLICATION_SUPERVISOR_PERIOD,
-        "options": {"expires": REPLICATION_SUPERVISOR_PERIOD},
-    },
-    "finops-build-touched-segments": {
-        "task": "finops.tasks.build_touched_segments",
-        "schedule": SEGMENT_PERIOD,
-        "options": {"expires": SEGMENT_PERIOD},
-    },
-    "finops-tidy-segments": {
-        "task": "finops.tasks.tidy_segments",
-        "schedule": SEGMENT_TIDY_PERIOD,
-        "options": {"expires": SEGMENT_TIDY_PERIOD},
-    },
-}
-
+CELERY_TASK_ROUTES = ROUTES
+CELERY_BEAT_SCHEDULE = beat_schedule(
+    supervise=REPLICATION_SUPERVISOR_PERIOD,
+    build_segments=SEGMENT_PERIOD,
+    tidy_segments=SEGMENT_TIDY_PERIOD,
+)
 # Log lines of a task carry its id, and the id of the request or task that sent it.
 DJANGO_STRUCTLOG_CELERY_ENABLED = True
 
