@@ -1,0 +1,142 @@
+"""``manage.py flows apply|export FILE.yaml``: connections and flows from a file, and back."""
+
+import os
+import sys
+import tempfile
+from argparse import ArgumentParser
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from replication.declaration import Declaration, parse, render
+from replication.declaring import Action, Plan, Step, apply, current, make_plan, shown
+from replication.errors import InvalidConfiguration, ReplicationError
+
+_SIGNS = {
+    Action.CREATE: "+",
+    Action.CHANGE: "~",
+    Action.UNCHANGED: " ",
+    Action.ORPHANED: "?",
+    Action.REMOVE: "-",
+}
+
+
+class Command(BaseCommand):
+    """Shows the plan, asks, and applies; or writes what is there."""
+
+    help = (
+        "Make connections and flows what a YAML file says, after showing what would change; or"
+        " write such a file of what is there. No secret is read or written, only references."
+    )
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        """Declare what the command takes."""
+        actions = parser.add_subparsers(dest="action", required=True)
+        applying = actions.add_parser("apply", help="show a plan, and carry it out")
+        applying.add_argument("file", type=Path, metavar="FILE")
+        applying.add_argument("--yes", action="store_true", help="do not ask")
+        applying.add_argument("--prune", action="store_true", help="remove what the file lacks")
+        exporting = actions.add_parser("export", help="write what is there")
+        exporting.add_argument("file", type=Path, metavar="FILE", help="- prints it")
+
+    def handle(
+        self,
+        *_args: Any,
+        action: str,
+        file: Path,
+        yes: bool = False,
+        prune: bool = False,
+        **_options: Any,
+    ) -> None:
+        """Apply or export."""
+        try:
+            if action == "export":
+                self._export(file)
+            else:
+                self._apply(_read(file), yes=yes, prune=prune)
+        except InvalidConfiguration as error:
+            problems = "\n".join(f"  {problem}" for problem in error.problems)
+            raise CommandError(f"{file}: nothing was changed.\n{problems}") from error
+        except ReplicationError as error:
+            raise CommandError(str(error)) from error
+
+    def _export(self, file: Path) -> None:
+        declaration = current()
+        text = render(declaration)
+        if str(file) == "-":
+            self.stdout.write(text, ending="")
+            return
+        try:
+            _write(file, text)
+        except OSError as error:
+            raise CommandError(f"{file}: {error.strerror}.") from error
+        self.stdout.write(
+            f"Wrote {len(declaration.connections)} connections and {len(declaration.flows)} flows"
+            f" to {file}."
+        )
+
+    def _apply(self, declaration: Declaration, *, yes: bool, prune: bool) -> None:
+        plan = make_plan(declaration, prune=prune)
+        self.stdout.write(as_text(plan))
+        if plan.empty:
+            return
+        if not yes and not self._agreed():
+            raise CommandError("Nothing was changed. Give --yes to apply the plan.")
+        apply(declaration, plan, prune=prune)
+        self.stdout.write("Applied.")
+
+    def _agreed(self) -> bool:
+        if not sys.stdin.isatty():
+            return False
+        return input("Apply? [y/N] ").strip().lower() in ("y", "yes")
+
+
+def as_text(plan: Plan) -> str:
+    """Return a plan for people, field by field."""
+    lines = [line for step in plan.steps for line in _lines(step)]
+    count = {action: sum(step.action is action for step in plan.steps) for action in Action}
+    lines.append(
+        "Nothing to do."
+        if plan.empty
+        else ", ".join(f"{number} {action.value}" for action, number in count.items() if number)
+        + "."
+    )
+    if count[Action.ORPHANED]:
+        lines.append("What is not in the file stays; --prune removes it.")
+    return "\n".join(lines)
+
+
+def _lines(step: Step) -> list[str]:
+    if step.action is Action.UNCHANGED:
+        return []
+    lines = [f"{_SIGNS[step.action]} {step.path}: {step.action.value}"]
+    for name, before, after in step.changes:
+        old = f"{shown(name, before)} → " if step.action is Action.CHANGE else ""
+        lines.append(f"    {name}: {old}{shown(name, after)}")
+    if step.copies_anew:
+        lines.append("    It will copy everything anew.")
+    return lines
+
+
+def _read(file: Path) -> Declaration:
+    try:
+        return parse(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise CommandError(f"{file}: {error.strerror}.") from error
+    except UnicodeDecodeError as error:
+        raise CommandError(f"{file}: byte {error.start} is no UTF-8.") from error
+
+
+def _write(file: Path, text: str) -> None:
+    """Write the whole file or leave the one that is there."""
+    with tempfile.NamedTemporaryFile(
+        "w", encoding="utf-8", dir=file.parent, prefix=f".{file.name}.", delete=False
+    ) as temporary:
+        temporary.write(text)
+    try:
+        Path(temporary.name).chmod(0o644)
+        os.replace(temporary.name, file)
+    except OSError:
+        Path(temporary.name).unlink()
+        raise
