@@ -165,11 +165,13 @@ class TokenCache:
             failure = f"an unexpected {type(error).__name__}"
         finally:
             seconds = self._clocks.elapsed() - began
-            metrics.observe_token_request(
-                seconds=seconds, succeeded=kept is not None, renewal=before is not None
-            )
-            self._tell(before, kept, failure, seconds)
-            self._settle(kept, failure)
+            try:
+                metrics.observe_token_request(
+                    seconds=seconds, succeeded=kept is not None, renewal=before is not None
+                )
+                self._tell(before, kept, failure, seconds)
+            finally:  # whatever the telling ran into, those that wait must not wait for ever
+                self._settle(kept, failure)
 
     def _settle(self, kept: Credentials | None, failure: str) -> None:
         with self._changed:
