@@ -116,7 +116,9 @@ class Verifier:
         result = self._result
         suspects: list[bytes] = []
         for found in ranges(_batches(self._source), _batches(self._copy)):
-            left, right = RangeDigest.of(found.source), RangeDigest.of(found.destination)
+            left = RangeDigest.of(found.source)
+            same = found.source == found.destination  # hashing costs more than comparing
+            right = left if same else RangeDigest.of(found.destination)
             result.source += left
             result.destination += right
             result.ranges += 1

@@ -40,14 +40,28 @@ def verify(flow: Flow, **options: Any) -> Verification:
 
 
 @pytest.fixture
-def copied(new_flow: Callable[..., Flow]) -> Flow:
-    """A flow that has copied 3,000 rows and rests."""
-    flow = new_flow(partition_fields=("Day",))
-    flow.source.insert_many(rows(3000))
-    with running(flow):
-        flow.wait_until_consistent()
-    flow.control("marks").delete_many({"flow": str(flow.id)})
-    return flow
+def new_copy(new_flow: Callable[..., Flow]) -> Callable[[int], Flow]:
+    """Make a flow that has copied some rows and rests."""
+
+    def build(count: int) -> Flow:
+        flow = new_flow(partition_fields=("Day",))
+        flow.source.insert_many(rows(count))
+        with running(flow):
+            flow.wait_until_consistent()
+        flow.control("marks").delete_many({"flow": str(flow.id)})
+        return flow
+
+    return build
+
+
+@pytest.fixture
+def copied(new_copy: Callable[[int], Flow]) -> Flow:
+    return new_copy(3000)
+
+
+@pytest.fixture
+def small(new_copy: Callable[[int], Flow]) -> Flow:
+    return new_copy(120)
 
 
 def test_equal_sides_are_equal(copied: Flow) -> None:
@@ -94,10 +108,10 @@ def test_keys_of_every_type_are_compared(flow: Flow) -> None:
     assert raw(flow.copy) == raw(flow.source)
 
 
-def test_all_are_counted_and_some_are_listed(copied: Flow) -> None:
-    copied.copy.delete_many({"_id": {"$lt": 500}})
-    result = verify(copied)
-    assert (result.counts[Kind.MISSING], len(result.listed)) == (500, 100)
+def test_all_are_counted_and_some_are_listed(small: Flow) -> None:
+    small.copy.delete_many({"_id": {"$lt": 110}})
+    result = verify(small)
+    assert (result.counts[Kind.MISSING], len(result.listed)) == (110, 100)
 
 
 def test_a_running_flow_gives_no_false_alarm_and_real_ones_are_repaired(copied: Flow) -> None:
@@ -140,21 +154,21 @@ def difference(flow: Flow, key: int) -> Difference:
     return Difference(Kind.CHANGED, encode({"_id": key}), hashed(here), hashed(there))
 
 
-def test_what_has_changed_since_it_was_compared_is_left_alone(copied: Flow) -> None:
-    copied.copy.update_one({"_id": 1}, {"$set": {"Day": "old"}})
-    copied.copy.update_one({"_id": 2}, {"$set": {"Day": "old"}})
-    found = [difference(copied, 1), difference(copied, 2)]
-    copied.copy.update_one({"_id": 1}, {"$set": {"Day": "newer"}})
-    copied.source.update_one({"_id": 2}, {"$set": {"Day": "newer"}})
-    repairs = Repairs(source_of(copied), copied.clients["destination"], copied.spec)
+def test_what_has_changed_since_it_was_compared_is_left_alone(small: Flow) -> None:
+    small.copy.update_one({"_id": 1}, {"$set": {"Day": "old"}})
+    small.copy.update_one({"_id": 2}, {"$set": {"Day": "old"}})
+    found = [difference(small, 1), difference(small, 2)]
+    small.copy.update_one({"_id": 1}, {"$set": {"Day": "newer"}})
+    small.source.update_one({"_id": 2}, {"$set": {"Day": "newer"}})
+    repairs = Repairs(source_of(small), small.clients["destination"], small.spec)
     assert repairs.repair(found).repaired == 0
-    assert copied.copy.distinct("Day", {"_id": {"$in": [1, 2]}}) == ["newer", "old"]
+    assert small.copy.distinct("Day", {"_id": {"$in": [1, 2]}}) == ["newer", "old"]
 
 
-def test_a_batch_of_the_flow_between_reading_and_writing_wins(copied: Flow) -> None:
+def test_a_batch_of_the_flow_between_reading_and_writing_wins(small: Flow) -> None:
     """Even one that leaves the document in the bytes that were compared."""
-    copied.copy.update_one({"_id": 1}, {"$set": {"Day": "stale"}})
-    found = difference(copied, 1)
+    small.copy.update_one({"_id": 1}, {"$set": {"Day": "stale"}})
+    found = difference(small, 1)
     moves: list[int] = []
 
     class Racing(Repairs):
@@ -166,7 +180,7 @@ def test_a_batch_of_the_flow_between_reading_and_writing_wins(copied: Flow) -> N
                 if not moves and position is not None:
                     moves.append(position.batch)
                     # The flow commits a batch right after the position was read.
-                    copied.control("positions").update_one({"_id": key}, {"$inc": {"batch": 1}})
+                    small.control("positions").update_one({"_id": key}, {"$inc": {"batch": 1}})
                 return position
 
             tracker.load = load_then_move  # type: ignore[method-assign]
@@ -175,21 +189,21 @@ def test_a_batch_of_the_flow_between_reading_and_writing_wins(copied: Flow) -> N
             finally:
                 del tracker.load
 
-    repairs = Racing(source_of(copied), copied.clients["destination"], copied.spec)
+    repairs = Racing(source_of(small), small.clients["destination"], small.spec)
     assert repairs.repair([found]).repaired == 1
-    position = copied.position()
+    position = small.position()
     assert position is not None
     assert (len(moves), position.batch) == (1, moves[0] + 1)
 
 
-def test_a_document_that_the_destination_refuses_does_not_stop_the_others(copied: Flow) -> None:
-    copied.copy.delete_many({"_id": {"$in": [1, 2]}})
-    copied.copy.create_index("Cost", unique=True)
-    copied.copy.update_one({"_id": 3}, {"$set": {"Cost": Decimal128("1.10")}})
-    copied.source.delete_one({"_id": 3})
-    copied.source.insert_one({"_id": 3, "Cost": Decimal128("1.10")})
-    copied.copy.replace_one({"_id": 3}, {"Cost": Decimal128("1.10")})
-    result = verify(copied, repair=True)
+def test_a_document_that_the_destination_refuses_does_not_stop_the_others(small: Flow) -> None:
+    small.copy.delete_many({"_id": {"$in": [1, 2]}})
+    small.copy.create_index("Cost", unique=True)
+    small.copy.update_one({"_id": 3}, {"$set": {"Cost": Decimal128("1.10")}})
+    small.source.delete_one({"_id": 3})
+    small.source.insert_one({"_id": 3, "Cost": Decimal128("1.10")})
+    small.copy.replace_one({"_id": 3}, {"Cost": Decimal128("1.10")})
+    result = verify(small, repair=True)
     assert (result.repaired, result.refused, result.remaining) == (1, 1, 1)
 
 
@@ -204,19 +218,19 @@ def test_a_flow_that_copies_or_has_not_begun_is_refused(flow: Flow) -> None:
         verify(flow)
 
 
-def test_a_sample_is_compared(copied: Flow) -> None:
-    assert verifier(copied).verify_sample(200).differences == 0
-    copied.copy.delete_many({})
-    result = verifier(copied).verify_sample(200)
-    assert 0 < result.counts[Kind.MISSING] == result.source.count <= 200
+def test_a_sample_is_compared(small: Flow) -> None:
+    assert verifier(small).verify_sample(50).differences == 0
+    small.copy.delete_many({})
+    result = verifier(small).verify_sample(50)
+    assert 0 < result.counts[Kind.MISSING] == result.source.count <= 50
 
 
 @pytest.mark.django_db(transaction=True)
-def test_the_command_tells_by_its_exit_code(copied: Flow, mongo_server: str) -> None:
-    row = row_of(copied, mongo_server)
+def test_the_command_tells_by_its_exit_code(small: Flow, mongo_server: str) -> None:
+    row = row_of(small, mongo_server)
     row.enabled = False
     row.save()
-    copied.copy.delete_one({"_id": 7})
+    small.copy.delete_one({"_id": 7})
     try:
         out = StringIO()
         with pytest.raises(SystemExit) as exit_:
