@@ -112,6 +112,10 @@ class ForegroundFlow:
     def _work_and_tidy(self) -> None:
         try:
             self._work()
+        except Exception as error:  # noqa: BLE001 - ends this flow alone; the command reports it
+            self.error = describe(error)
+            self.end = End.FAILED
+            log.error("flow_ended", flow=self.name, error=self.error)  # noqa: TRY400 - no content
         finally:
             connections.close_all()  # those of this thread
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from django.core.management import CommandError, call_command
 
-from replication.foreground import ForegroundFlow, Look, StatusLine
+from replication.foreground import End, ForegroundFlow, Look, StatusLine
 from replication.lease import LeaseState
 from replication.position import Phase, Position
 from tests.replication.rows import row_of
@@ -124,6 +124,17 @@ def test_what_cannot_run_is_refused_before_anything_begins(flow: Flow, mongo_ser
         call_command("replicate", "costs")
     with pytest.raises(CommandError, match="no flow that is enabled"):
         call_command("replicate", "--all")
+
+
+def test_a_flow_that_cannot_read_its_row_ends_instead_of_hanging() -> None:
+    class Broken(ForegroundFlow):
+        def _runnable(self) -> None:
+            raise OSError("a disk is gone")
+
+    flow = Broken("costs", lease=timedelta(seconds=8), wait=True)
+    flow.start()
+    flow.join()
+    assert (flow.end, flow.error) == (End.FAILED, "OSError")
 
 
 def test_the_line_tells_how_far_and_how_fast() -> None:

@@ -88,6 +88,8 @@ class Command(BaseCommand):
         if flow.end is End.HELD:
             return (
                 f"Another worker has the flow {flow.name!r}: stop it, or wait for it with --wait."
+                f" A killed one has it for {settings.REPLICATION_LEASE.total_seconds():g} s more at"
+                " most."
             )
         if flow.end is End.FAILED:
             return f"{flow.name}: {flow.error} Resume the flow in the admin when that is mended."
