@@ -7,6 +7,7 @@ PORT ?= 8000
 DATA ?= generated
 ROWS ?= 50000
 RESET ?=
+STATE ?= var/sandbox
 JOBS ?= 2
 DEVELOPMENT := FINOPS_ENV=development SANDBOX=true
 PRODUCTION := FINOPS_ENV=production SECRET_KEY=check-only-aB3dE6gH9jK2mN5pQ8sT1vW4yZ7cF0hL3oR6uX9 \
@@ -22,8 +23,8 @@ help: ## List the targets
 
 demo: ## Run the whole product here (PORT=8000 DATA=generated|sample ROWS=50000 RESET=1)
 	@tools/install requirements-sandbox.txt
-	@$(DEVELOPMENT) $(VENV)/python manage.py sandbox --port $(PORT) --data $(DATA) --rows $(ROWS) \
-		$(if $(RESET),--reset)
+	@$(DEVELOPMENT) $(VENV)/python manage.py sandbox --state $(STATE) --port $(PORT) \
+		--data $(DATA) --rows $(ROWS) $(if $(RESET),--reset)
 
 test: ## Run every test but the browser's and the slow ones (JOBS=2)
 	@tools/install requirements-dev.txt

@@ -38,7 +38,7 @@ def _locked(state: Path) -> Iterator[None]:
         lock.close()
         raise AlreadyRunningError(
             f"A sandbox already runs on {state} (process {holder}). Use that one, end it with"
-            f" 'kill {holder}', or give this one a directory of its own with --state."
+            f" 'kill {holder}', or give this one a directory of its own: make demo STATE=DIR PORT=N"
         ) from None
     lock.truncate(0)
     lock.write(str(os.getpid()))
