@@ -5,6 +5,7 @@ a federated token's are read for every proof, so that a renewed one counts witho
 """
 
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -61,12 +62,12 @@ class ClientSecret:
         return self.value
 
 
-class _Assertion:
+class _Assertion(ABC):
     """A proof that is a signed statement, made or read anew for each request."""
 
+    @abstractmethod
     def assertion(self) -> str:
         """Return it. Raises ``CredentialError``."""
-        raise NotImplementedError
 
     def form(self) -> dict[str, str]:
         """Return the statement and its type."""
