@@ -66,14 +66,16 @@ def epoch(flow: Flow) -> int:
 def test_a_snapshot_goes_on_where_the_killed_worker_was(
     flow: Flow, start_worker: Callable[[], Worker]
 ) -> None:
-    flow.source.insert_many([{"_id": n, "Day": n % 7, "pad": "x" * 500} for n in range(8000)])
+    flow.source.insert_many([{"_id": n, "Day": n % 7, "pad": "x" * 500} for n in range(12_000)])
     worker = start_worker()
-    for seen in (1, 3000):
-        wait_for_copied(flow, seen)
+    for number in (1, 2):
+        # One that is killed before it owns the stream would prove nothing.
+        wait_for_epoch(flow, number)
+        wait_for_copied(flow, copied(flow) + 1)
         kill(worker)
         worker = start_worker()
     flow.wait_until_consistent()
-    assert copied(flow) == 8000
+    assert copied(flow) == 12_000
     assert raw(flow.copy) == raw(flow.source)
     assert epoch(flow) == 3
 
