@@ -84,6 +84,8 @@ def test_the_page_is_readable_on_a_phone(page: Page, demo: Demo) -> None:
 def test_signing_out_ends_the_session_here_and_at_entra(page: Page, demo: Demo) -> None:
     sign_in(page, demo, "Cleo Marchetti")
     page.get_by_role("button", name="Sign out").first.click()
+    # Entra's own page says "Signed out" too, and leads on from there.
+    page.wait_for_url(f"{demo.url}/signed-out/")
     expect(page.get_by_role("heading", name="Signed out")).to_be_visible()
     page.goto(demo.url)
     expect(page.get_by_text("Sign in with Microsoft")).to_be_visible()
