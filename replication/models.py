@@ -3,109 +3,21 @@
 What changes with every batch (positions, leases, marks) lives in the destination cluster instead.
 """
 
+import json
 import uuid
-from pathlib import Path
+from collections.abc import Iterator, Sequence
 
-from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db import models
 
-from replication.config import AuthMethod, MongoConfig, MongoPolicy
+from replication.connections import Connection
 from replication.errors import InvalidConfiguration
-from replication.spec import CONTROL_DATABASE, Namespace, StreamSpec
+from replication.references import read_secret
+from replication.rules import FieldAction, FieldRule, read_rules
+from replication.scope import PLACEHOLDER, CollectionScope, copy_name
+from replication.spec import CONTROL_DATABASE, Namespace, StreamSpec, WriteMode
 
-_FORM_FIELDS = {"connection_uri": "uri", "scopes": "scope"}
-
-
-class Connection(models.Model):
-    """A MongoDB cluster and how to sign in to it. Never holds a secret, only where one is."""
-
-    name = models.SlugField(
-        unique=True,
-        help_text="A short name, e.g. 'billing-eu'. Renamed, its flows copy everything anew.",
-    )
-    uri = models.CharField(
-        "address",
-        max_length=2000,
-        help_text="mongodb://… or mongodb+srv://…, without a password. Microsoft Entra ID needs"
-        " TLS and a host that MONGO_ALLOWED_HOSTS covers.",
-    )
-    auth_method = models.CharField(
-        "sign-in",
-        max_length=32,
-        choices=[
-            (AuthMethod.ENTRA.value, "Microsoft Entra ID"),
-            (AuthMethod.CONNECTION_STRING.value, "As the address says"),
-        ],
-        default=AuthMethod.ENTRA.value,
-        help_text="Microsoft Entra ID signs in with this installation's own identity: nothing is"
-        " stored.",
-    )
-    tenant_id = models.CharField(
-        "tenant",
-        max_length=64,
-        blank=True,
-        help_text="The directory's id, a GUID. For Microsoft Entra ID only; empty takes"
-        " AZURE_TENANT_ID.",
-    )
-    client_id = models.CharField(
-        "client",
-        max_length=64,
-        blank=True,
-        help_text="The client id of the identity that signs in. Empty takes AZURE_CLIENT_ID.",
-    )
-    scope = models.CharField(
-        max_length=200,
-        blank=True,
-        help_text="Empty takes the scope that the host is known to accept.",
-    )
-    secret_ref = models.CharField(
-        "password reference",
-        max_length=300,
-        blank=True,
-        help_text="Where the password is, for 'as the address says': env:NAME (a variable whose"
-        " name begins with MONGO_SECRET_) or file:NAME (a file in MONGO_SECRET_DIR).",
-    )
-    updated_at = models.DateTimeField(auto_now=True)
-
-    class Meta:
-        ordering = ["name"]
-
-    def __str__(self) -> str:
-        return self.name
-
-    def mongo_config(self) -> MongoConfig:
-        """Return the configuration, with the password that ``secret_ref`` leads to.
-
-        Raises:
-            InvalidConfiguration: when the reference leads nowhere.
-        """
-        entra = self.auth_method == AuthMethod.ENTRA
-        return MongoConfig(
-            connection_uri=self.uri,
-            auth_method=self.auth_method,
-            tenant_id=(self.tenant_id or settings.AZURE_TENANT_ID) if entra else "",
-            client_id=(self.client_id or settings.AZURE_CLIENT_ID) if entra else "",
-            scopes=(self.scope,) if self.scope else (),
-            password=read_secret(self.secret_ref) if self.secret_ref else None,
-        )
-
-    def clean(self) -> None:
-        """Show every problem of the configuration beside its field."""
-        try:
-            config = self.mongo_config()
-        except InvalidConfiguration as error:
-            raise ValidationError({"secret_ref": list(error.problems)}) from None
-        errors: dict[str, list[str]] = {}
-        for field, problem in config.problems(MongoPolicy.from_settings()):
-            errors.setdefault(_FORM_FIELDS.get(field, field), []).append(problem)
-        if config.has_password_in_uri:
-            errors.setdefault("uri", []).append(
-                "The address holds a password, which would be stored: take it out, put it where a"
-                " password reference can lead, and name that below."
-            )
-        if errors:
-            raise ValidationError(errors)
+__all__ = ["Connection", "Flow", "OnHistoryLost", "OnPoison"]
 
 
 class OnHistoryLost(models.TextChoices):
@@ -115,22 +27,59 @@ class OnHistoryLost(models.TextChoices):
     STOP = "stop", "Stop and say so"
 
 
+class OnPoison(models.TextChoices):
+    """What a flow does with a document that the destination refuses for good."""
+
+    DEAD_LETTER = "dead_letter", "Set it aside as a dead letter, and go on"
+    STOP = "stop", "Stop and say so"
+
+
 class Flow(models.Model):
-    """Copies one collection and keeps the copy up to date."""
+    """Copies collections and keeps the copies up to date: each collection is a stream."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     name = models.SlugField(unique=True, help_text="A short name, e.g. 'costs'.")
     source = models.ForeignKey(Connection, on_delete=models.PROTECT, related_name="flows_from")
     source_database = models.CharField(max_length=63)
-    collection = models.CharField("source collection", max_length=255)
+    collection = models.CharField(
+        "source collections",
+        max_length=2000,
+        help_text="One name, several separated by commas, or patterns such as costs_*. Collections"
+        " that appear later are taken up too.",
+    )
     destination = models.ForeignKey(Connection, on_delete=models.PROTECT, related_name="flows_to")
     destination_database = models.CharField(max_length=63)
-    destination_collection = models.CharField(max_length=255)
+    destination_collection = models.CharField(
+        max_length=255,
+        help_text=f"The copy's name. {PLACEHOLDER} stands for the name in the source: needed where"
+        " there is more than one, e.g. {collection} or eu_{collection}.",
+    )
     partition_fields = models.JSONField(
         default=list,
         blank=True,
         help_text='Fields whose changed values are recorded, as a list, e.g. ["ChargePeriodStart"].'
         " Reports are rebuilt by them.",
+    )
+    filter = models.JSONField(
+        default=dict,
+        blank=True,
+        help_text='Only documents that match are copied, as a query, e.g. {"ProviderName":'
+        ' "Microsoft"}. A change copies everything again.',
+    )
+    field_rules = models.JSONField(
+        default=list,
+        blank=True,
+        help_text='Fields to drop, mask or hash on the way, e.g. [{"field": "Tags.owner",'
+        ' "action": "hash"}]. A change copies everything again.',
+    )
+    hash_key_ref = models.CharField(
+        "hash key reference",
+        max_length=300,
+        blank=True,
+        help_text="Where the key of hashed fields is: env:NAME or file:NAME, as for passwords.",
+    )
+    copy_indexes = models.BooleanField(
+        default=False, help_text="Create the source's indexes in the destination too."
     )
     enabled = models.BooleanField(default=True, help_text="A paused flow keeps its position.")
     on_history_lost = models.CharField(
@@ -140,6 +89,30 @@ class Flow(models.Model):
         default=OnHistoryLost.SNAPSHOT,
         help_text="A new snapshot copies everything again and removes what is gone.",
     )
+    on_poison = models.CharField(
+        "when a document is refused",
+        max_length=16,
+        choices=OnPoison.choices,
+        default=OnPoison.DEAD_LETTER,
+        help_text="The destination may refuse one for good, e.g. by a unique index.",
+    )
+    write_mode = models.CharField(
+        max_length=16,
+        choices=[
+            (WriteMode.AUTOMATIC.value, "Transactions where the destination has them"),
+            (WriteMode.TRANSACTIONS.value, "Transactions"),
+            (WriteMode.GUARDED.value, "Guarded: one more field in each document"),
+        ],
+        default=WriteMode.AUTOMATIC.value,
+        help_text="How the copy is kept from being doubled and from going back.",
+    )
+    beyond_history = models.BooleanField(
+        "go on beyond history",
+        default=False,
+        help_text="Go on with a snapshot that will take longer than the source keeps its history.",
+    )
+    snapshots_asked = models.PositiveIntegerField(default=0, editable=False)
+    skips_asked = models.PositiveIntegerField(default=0, editable=False)
     failure = models.TextField(blank=True, editable=False)
     failed_at = models.DateTimeField(null=True, editable=False)
 
@@ -156,63 +129,102 @@ class Flow(models.Model):
     def __str__(self) -> str:
         return self.name
 
+    @property
+    def scope(self) -> CollectionScope:
+        """The collections of the source that this flow copies."""
+        return CollectionScope.parse(self.collection)
+
+    @property
+    def copies(self) -> CollectionScope:
+        """The names of the copies."""
+        return self.scope.renamed(self.destination_collection)
+
     def spec(self) -> StreamSpec:
-        """Return what a worker needs to know."""
+        """Return what a worker needs to know of a flow of one collection."""
+        return self.stream(self.scope.items[0])
+
+    def stream(self, collection: str) -> StreamSpec:
+        """Return what a worker needs to know of one of the collections.
+
+        Raises:
+            InvalidConfiguration: the reference of the hash key leads nowhere.
+        """
+        rules = read_rules(self.field_rules)
+        hashes = any(rule.action is FieldAction.HASH for rule in rules)
+        copy = copy_name(self.destination_collection, collection)
         return StreamSpec(
             flow_id=self.id,
             flow_name=self.name,
-            source=Namespace(self.source.name, self.source_database, self.collection),
-            destination=Namespace(
-                self.destination.name, self.destination_database, self.destination_collection
-            ),
+            source=Namespace(self.source.name, self.source_database, collection),
+            destination=Namespace(self.destination.name, self.destination_database, copy),
             partition_fields=tuple(self.partition_fields),
             snapshot_again=self.on_history_lost == OnHistoryLost.SNAPSHOT,
+            snapshots_asked=self.snapshots_asked,
+            skips_asked=self.skips_asked,
+            beyond_history=self.beyond_history,
+            filter=json.dumps(self.filter, sort_keys=True) if self.filter else "",
+            rules=rules,
+            hash_key=read_secret(self.hash_key_ref).encode() if hashes else b"",
+            copy_indexes=self.copy_indexes,
+            dead_letters=self.on_poison == OnPoison.DEAD_LETTER,
+            write_mode=WriteMode(self.write_mode),
         )
 
     def clean(self) -> None:
-        """Refuse a flow that would write its own source, or the flows' own records."""
+        """Refuse a flow that cannot work, or that would spoil what something else writes."""
+        errors = dict(self._problems())
+        if errors:
+            raise ValidationError(errors)
+        source = (self.source_id, self.source_database)
+        if source == (self.destination_id, self.destination_database) and (
+            self.scope.overlaps(self.copies)
+        ):
+            raise ValidationError("The destination is the source itself: choose another one.")
+        self._refuse_another_ones_copy()
+
+    def _problems(self) -> Iterator[tuple[str, str]]:
         if not isinstance(self.partition_fields, list) or not all(
             isinstance(field, str) and field for field in self.partition_fields
         ):
-            raise ValidationError({"partition_fields": "Expected a list of field names."})
+            yield "partition_fields", "Expected a list of field names."
         if self.destination_database == CONTROL_DATABASE:
-            raise ValidationError(
-                {
-                    "destination_database": f"{CONTROL_DATABASE!r} holds the flows' own records:"
-                    " choose another database."
-                }
+            yield (
+                "destination_database",
+                f"{CONTROL_DATABASE!r} holds the flows' own records: choose another database.",
             )
-        source = (self.source_id, self.source_database, self.collection)
-        if source == (
-            self.destination_id,
-            self.destination_database,
-            self.destination_collection,
-        ):
-            raise ValidationError("The destination is the source itself: choose another one.")
-
-
-def read_secret(reference: str) -> str:
-    """Return the secret that ``env:NAME`` or ``file:NAME`` leads to.
-
-    Only variables that begin with MONGO_SECRET_ and files inside MONGO_SECRET_DIR are read, so
-    that whoever edits connections cannot send other secrets of this machine to a host of theirs.
-
-    Raises:
-        InvalidConfiguration: when the reference is of no known kind or leads nowhere.
-    """
-    kind, _, name = reference.partition(":")
-    if kind == "env" and name in settings.MONGO_SECRETS:
-        return str(settings.MONGO_SECRETS[name])
-    if kind == "file" and name and Path(name).name == name:
+        if not self.scope.items:
+            yield "collection", "Expected the name of a collection, or a pattern."
+        elif self.scope.single is None and PLACEHOLDER not in self.destination_collection:
+            yield (
+                "destination_collection",
+                f"Several collections cannot have one copy: write {PLACEHOLDER} where the name in"
+                " the source belongs.",
+            )
+        if not isinstance(self.filter, dict):
+            yield "filter", 'Expected a query, e.g. {"ProviderName": "Microsoft"}.'
         try:
-            return (Path(settings.MONGO_SECRET_DIR) / name).read_text(encoding="utf-8").strip()
-        except OSError as error:
-            raise InvalidConfiguration(
-                [f"secret_ref names the file {name!r} in MONGO_SECRET_DIR: {error.strerror}."]
-            ) from None
-    raise InvalidConfiguration(
-        [
-            f"secret_ref is {reference!r}: expected env:MONGO_SECRET_… (a variable that is set) or"
-            " file:NAME (a file in MONGO_SECRET_DIR, without a folder)."
-        ]
-    )
+            rules = read_rules(self.field_rules)
+        except ValueError as error:
+            yield "field_rules", str(error)
+        else:
+            yield from self._problems_of_rules(rules)
+
+    def _problems_of_rules(self, rules: Sequence[FieldRule]) -> Iterator[tuple[str, str]]:
+        if any(rule.action is FieldAction.HASH for rule in rules):
+            try:
+                read_secret(self.hash_key_ref)
+            except InvalidConfiguration as error:
+                yield "hash_key_ref", " ".join(error.problems)
+
+    def _refuse_another_ones_copy(self) -> None:
+        others = Flow.objects.filter(
+            destination_id=self.destination_id, destination_database=self.destination_database
+        ).exclude(id=self.id)
+        for other in others:
+            if other.copies.overlaps(self.copies):
+                raise ValidationError(
+                    {
+                        "destination_collection": f"The flow {other.name!r} writes"
+                        f" {other.destination_collection!r}: the two could meet in one collection."
+                    }
+                )

@@ -47,6 +47,7 @@ class Position:
     token: Mapping[str, Any] | None = None
     cluster_time: Timestamp | None = None  # of the last applied event
     scope_hash: str = ""
+    shape_hash: str = ""
     events: int = 0  # change events applied since the flow began
     last_event_at: datetime | None = None
     position_at: datetime | None = None  # everything up to this moment has been applied
@@ -55,6 +56,12 @@ class Position:
     snapshot_copied: int | None = None
     snapshot_total: int | None = None
     snapshot_end: Timestamp | None = None  # cluster time at the end of the copy's reading
+    snapshot_began_at: datetime | None = None
+    snapshots_asked: int = 0  # the administrators' requests that have been met
+    skips_asked: int = 0
+    skipped_at: datetime | None = None  # changes were left out then, and no snapshot since
+    # Cluster time up to which looked-up states may already be in the copy (see lookups.py).
+    looked_up_until: Timestamp | None = None
 
     @classmethod
     def from_document(cls, document: Mapping[str, Any]) -> "Position":

@@ -1,8 +1,11 @@
 """What one stream copies: the values that a worker needs, taken from a flow's row."""
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from enum import StrEnum
 from uuid import UUID
+
+from replication.rules import FieldRule
 
 # Holds the flows' positions, leases and marks in each destination cluster.
 CONTROL_DATABASE = "replication"
@@ -20,6 +23,14 @@ class Namespace:
         return f"{self.connection}/{self.database}.{self.collection}"
 
 
+class WriteMode(StrEnum):
+    """How a copy is kept from being doubled and from going back."""
+
+    AUTOMATIC = "automatic"  # transactions where the destination has them, else guarded
+    TRANSACTIONS = "transactions"  # writes and position commit together
+    GUARDED = "guarded"  # a field of each document holds the position that wrote it
+
+
 @dataclass(frozen=True)
 class StreamSpec:
     """One collection of a flow: the unit that has a lease and a position of its own."""
@@ -30,6 +41,15 @@ class StreamSpec:
     destination: Namespace
     partition_fields: tuple[str, ...] = ()
     snapshot_again: bool = True  # when history is lost; otherwise the stream stops
+    snapshots_asked: int = 0  # by administrators; more than the position knows: snapshot again
+    skips_asked: int = 0  # the same for leaving out all changes up to now
+    beyond_history: bool = False  # go on with a snapshot that will outlast the source's history
+    filter: str = ""  # a query as extended JSON: only documents that match are copied
+    rules: tuple[FieldRule, ...] = ()
+    hash_key: bytes = field(default=b"", repr=False)
+    copy_indexes: bool = False
+    dead_letters: bool = True  # set aside what the destination refuses; otherwise stop
+    write_mode: WriteMode = WriteMode.AUTOMATIC
 
     @property
     def key(self) -> str:
@@ -40,3 +60,14 @@ class StreamSpec:
     def scope_hash(self) -> str:
         """What a position is valid for: a token of this source, a copy in this destination."""
         return hashlib.sha256(f"{self.source}>{self.destination}".encode()).hexdigest()[:32]
+
+    @property
+    def shape_hash(self) -> str:
+        """What every document of the copy went through; empty where they are the source's own."""
+        if not self.filter and not self.rules:
+            return ""
+        digest = hashlib.sha256(self.filter.encode())
+        for rule in self.rules:
+            digest.update(f"\0{rule.action}\0{rule.field}".encode())
+        digest.update(hashlib.sha256(self.hash_key).digest())
+        return digest.hexdigest()[:32]

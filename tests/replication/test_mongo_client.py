@@ -13,7 +13,7 @@ from pytest_django import Settings
 from replication import mongo as shared
 from replication.config import MongoConfig, MongoPolicy
 from replication.errors import InvalidConfiguration, UnknownConnection
-from replication.models import Connection, read_secret
+from replication.models import Connection
 from replication.mongo import (
     Purpose,
     client_for,
@@ -22,6 +22,7 @@ from replication.mongo import (
     new_mongo_client,
     replace_clients,
 )
+from replication.references import read_secret
 from sandbox.entra.directory import REPLICATOR_CLIENT_ID, TENANT_ID
 from sandbox.entra.server import EntraServer
 from tests.conftest import GateFactory
