@@ -224,7 +224,8 @@ class Flow(models.Model):
             if other.copies.overlaps(self.copies):
                 raise ValidationError(
                     {
-                        "destination_collection": f"The flow {other.name!r} writes"
-                        f" {other.destination_collection!r}: the two could meet in one collection."
+                        "destination_collection": "Another flow already writes this destination"
+                        f" collection, or could: {other.name!r} writes"
+                        f" {other.destination_collection!r}."
                     }
                 )
