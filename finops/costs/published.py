@@ -1,13 +1,16 @@
 """What is published of a data set, as one snapshot, and the SQL that reads it."""
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import Any
+from typing import Any, Literal
 
 from finops.costs.periods import DAY, Period
 from finops.models import Dataset, Segment, SegmentFile
 from finops.segments.store import SegmentStore
+
+Kind = Literal["rows", "rollup"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +21,12 @@ class PublishedDay:
     rows: int
     totals: dict[str, dict[str, Any]]
     rollup_file: str
+    rows_file: str
     schema: str
+
+    def file(self, kind: Kind) -> str:
+        """The name of the file that holds this day."""
+        return self.rollup_file if kind == "rollup" else self.rows_file
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,24 +62,35 @@ class Published:
     def rollup(self, period: Period, store: SegmentStore) -> Scan:
         """The roll-up's rows of the published days of ``period``.
 
-        A file may hold days that were published again elsewhere since: of such a file only the
-        days that the manifest gives to it are read. Raises ValueError where no day is published.
+        Raises ValueError where no day is published.
         """
-        live = [day for day in self.days if day.day in period]
+        live = self.days_in(period)
         if not live:
             raise ValueError(f"No day of {period} is published.")
-        in_use = Counter(day.rollup_file for day in self.days)
+        return self.scan("rollup", live, store)
+
+    def days_in(self, *periods: Period) -> tuple[PublishedDay, ...]:
+        """The days that lie in any of ``periods``."""
+        return tuple(day for day in self.days if any(day.day in period for period in periods))
+
+    def scan(self, kind: Kind, live: Sequence[PublishedDay], store: SegmentStore) -> Scan:
+        """What the roll-up or the rows of these days say; at least one day.
+
+        A file may hold days that were published again elsewhere since: of such a file only the
+        days that the manifest gives to it are read.
+        """
+        in_use = Counter(day.file(kind) for day in self.days)
         sizes = dict(
             SegmentFile.objects.filter(dataset=self.dataset, retired_at=None).values_list(
                 "name", "days"
             )
         )
-        names = list(dict.fromkeys(day.rollup_file for day in live))
+        names = list(dict.fromkeys(day.file(kind) for day in live))
         paths = dict(zip(names, store.read(names), strict=True))
         partial = {name for name in names if sizes.get(name) != in_use[name]}
         return _scan(
             whole=[paths[name] for name in names if name not in partial],
-            partial=[(paths[d.rollup_file], d.day) for d in live if d.rollup_file in partial],
+            partial=[(paths[d.file(kind)], d.day) for d in live if d.file(kind) in partial],
             by_name=len({day.schema for day in live}) > 1,
         )
 
@@ -79,7 +98,7 @@ class Published:
 def published(dataset: Dataset) -> Published:
     """What is published now: at least what ``dataset.version`` said when it was read."""
     days = Segment.objects.filter(dataset=dataset, rows__gt=0).order_by("day")
-    columns = ("day", "rows", "totals", "rollup_file", "schema")
+    columns = ("day", "rows", "totals", "rollup_file", "rows_file", "schema")
     return Published(dataset, tuple(PublishedDay(*row) for row in days.values_list(*columns)))
 
 
