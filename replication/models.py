@@ -12,12 +12,15 @@ from django.db import models
 
 from replication.connections import Connection
 from replication.errors import InvalidConfiguration
+from replication.filters import filter_problem
 from replication.references import read_secret
 from replication.rules import FieldAction, FieldRule, read_rules
 from replication.scope import PLACEHOLDER, CollectionScope, copy_name
 from replication.spec import CONTROL_DATABASE, Namespace, StreamSpec, WriteMode
 
 __all__ = ["Connection", "Flow", "OnHistoryLost", "OnPoison"]
+
+_SHORTEST_KEY = 16  # characters
 
 
 class OnHistoryLost(models.TextChoices):
@@ -200,8 +203,8 @@ class Flow(models.Model):
                 f"Several collections cannot have one copy: write {PLACEHOLDER} where the name in"
                 " the source belongs.",
             )
-        if not isinstance(self.filter, dict):
-            yield "filter", 'Expected a query, e.g. {"ProviderName": "Microsoft"}.'
+        if problem := filter_problem(self.filter):
+            yield "filter", problem
         try:
             rules = read_rules(self.field_rules)
         except ValueError as error:
@@ -212,9 +215,28 @@ class Flow(models.Model):
     def _problems_of_rules(self, rules: Sequence[FieldRule]) -> Iterator[tuple[str, str]]:
         if any(rule.action is FieldAction.HASH for rule in rules):
             try:
-                read_secret(self.hash_key_ref)
+                key = read_secret(self.hash_key_ref)
             except InvalidConfiguration as error:
                 yield "hash_key_ref", " ".join(error.problems)
+            else:
+                if len(key) < _SHORTEST_KEY:
+                    yield (
+                        "hash_key_ref",
+                        f"The key has {len(key)} characters, expected {_SHORTEST_KEY} or more:"
+                        " a short one can be guessed, and with it the values.",
+                    )
+        if isinstance(self.partition_fields, list):
+            yield from self._problems_of_partitions(rules)
+
+    def _problems_of_partitions(self, rules: Sequence[FieldRule]) -> Iterator[tuple[str, str]]:
+        for rule in rules:
+            hidden = rule.field in self.partition_fields
+            if hidden and rule.action in (FieldAction.DROP, FieldAction.MASK):
+                yield (
+                    "field_rules",
+                    f"{rule.field} is a partition field, whose values the copy needs: hash it, or"
+                    " take it out of the partition fields.",
+                )
 
     def _refuse_another_ones_copy(self) -> None:
         others = Flow.objects.filter(

@@ -3,8 +3,10 @@
 import hashlib
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Any
 from uuid import UUID
 
+from replication.filters import parse_filter
 from replication.rules import FieldRule
 
 # Holds the flows' positions, leases and marks in each destination cluster.
@@ -50,6 +52,14 @@ class StreamSpec:
     copy_indexes: bool = False
     dead_letters: bool = True  # set aside what the destination refuses; otherwise stop
     write_mode: WriteMode = WriteMode.AUTOMATIC
+
+    def query(self) -> dict[str, Any]:
+        """Return the filter as a query document; an empty one matches everything.
+
+        Raises:
+            ValueError: the filter is none; a flow's form refuses such a one.
+        """
+        return parse_filter(self.filter) if self.filter else {}
 
     @property
     def key(self) -> str:

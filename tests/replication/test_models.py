@@ -3,6 +3,7 @@
 import pytest
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError
+from pytest_django.fixtures import Settings
 
 from replication.models import Connection, Flow
 from replication.spec import Namespace
@@ -89,3 +90,24 @@ def test_a_flow_may_not_write_its_source_or_the_flows_own_records() -> None:
 @pytest.mark.parametrize("fields", ["Day", [1], [""], {"Day": 1}])
 def test_partition_fields_are_a_list_of_names(fields: object) -> None:
     assert "list of field names" in str(errors_of(flow(partition_fields=fields)))
+
+
+def test_a_filter_that_is_none_is_refused_beside_it() -> None:
+    flow(filter={"ProviderName": {"$in": ["Microsoft"]}}).full_clean()
+    assert "cannot use $where" in " ".join(errors_of(flow(filter={"$where": "1"}))["filter"])
+
+
+@pytest.mark.parametrize("action", ["drop", "mask"])
+def test_a_partition_field_cannot_be_hidden(action: str) -> None:
+    rules = [{"field": "Day", "action": action}]
+    told = errors_of(flow(field_rules=rules, partition_fields=["Day"]))["field_rules"]
+    assert "Day is a partition field" in " ".join(told)
+    flow(field_rules=rules, partition_fields=["Other"]).full_clean()
+
+
+def test_a_key_that_can_be_guessed_is_refused(settings: Settings) -> None:
+    settings.MONGO_SECRETS = {"MONGO_SECRET_SHORT": "x", "MONGO_SECRET_LONG": "x" * 16}
+    rules = [{"field": "Owner", "action": "hash"}]
+    told = errors_of(flow(field_rules=rules, hash_key_ref="env:MONGO_SECRET_SHORT"))
+    assert "1 characters, expected 16" in " ".join(told["hash_key_ref"])
+    flow(field_rules=rules, hash_key_ref="env:MONGO_SECRET_LONG").full_clean()
