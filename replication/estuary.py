@@ -66,7 +66,9 @@ class WaterFlowsConfig(MappedConfig):
 class MongoEndpoint:
     """Writes one stream's copy. Every commit moves the position and appends marks with it."""
 
-    def __init__(self, client: Client, spec: StreamSpec, transactions: FencedTransactions) -> None:
+    def __init__(
+        self, client: Client, spec: StreamSpec, transactions: FencedTransactions[Position]
+    ) -> None:
         self._client = client
         self._spec = spec
         self._copy = raw_collection(client, spec.destination)

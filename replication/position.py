@@ -5,17 +5,18 @@ commit, and the update that ends a transaction names both: an owner that has bee
 commit, and a batch whose commit was answered by silence can be run again.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, Generic, Protocol, Self, TypeVar
 from uuid import UUID
 
 from bson import Timestamp
 from bson.codec_options import CodecOptions
 from pymongo import ReturnDocument, WriteConcern
 from pymongo.client_session import ClientSession
+from pymongo.collection import Collection
 from pymongo.database import Database
 from pymongo.errors import DuplicateKeyError
 
@@ -26,6 +27,28 @@ from replication.spec import CONTROL_DATABASE
 
 POSITIONS = "positions"
 _AWARE: CodecOptions[dict[str, Any]] = CodecOptions(tz_aware=True)
+
+
+class Fence(Protocol):
+    """What every commit moves, and what refuses those that may not: see the module."""
+
+    @property
+    def key(self) -> str:
+        """What it is stored under."""
+
+    @property
+    def epoch(self) -> int:
+        """The number of its owner; each has a higher one than those before."""
+
+    @property
+    def batch(self) -> int:
+        """The number of commits."""
+
+    def moved(self, fields: Mapping[str, Any]) -> Self:
+        """Return what it is after a commit that set ``fields``."""
+
+
+Moved = TypeVar("Moved", bound=Fence)
 
 
 class Phase(StrEnum):
@@ -82,34 +105,25 @@ def control_database(client: Client) -> Database[dict[str, Any]]:
     )
 
 
-class MongoTracker:
-    """Reads and moves positions."""
+class Tracker(Generic[Moved]):
+    """Reads and moves what fences commits; ``read`` makes it of a stored document."""
 
-    def __init__(self, database: Database[dict[str, Any]], collection: str = POSITIONS) -> None:
-        self._positions = database.get_collection(collection)
+    def __init__(
+        self, collection: Collection[dict[str, Any]], read: Callable[[Mapping[str, Any]], Moved]
+    ) -> None:
+        self._positions = collection
+        self._read = read
 
-    def load(self, key: str) -> Position | None:
-        """Return a stream's position, or None when it has none yet."""
+    def load(self, key: str) -> Moved | None:
+        """Return what is stored under ``key``, or None when there is nothing yet."""
         found = self._positions.find_one({"_id": key})
-        return None if found is None else Position.from_document(found)
+        return None if found is None else self._read(found)
 
-    def ensure(self, key: str, flow_id: UUID) -> Position:
-        """Return a stream's position, a new one if it has none yet."""
-        found = self.load(key)
-        if found is not None:
-            return found
-        fresh = {"_id": key, "flow": str(flow_id), "epoch": 0, "batch": 0, "phase": Phase.NEW.value}
-        try:
-            self._positions.insert_one(fresh)
-        except DuplicateKeyError:  # another worker was as quick
-            return self.ensure(key, flow_id)
-        return Position.from_document(fresh)
-
-    def take_over(self, key: str, epoch: int) -> Position:
+    def take_over(self, key: str, epoch: int) -> Moved:
         """Raise the epoch to the new owner's, and return the position to go on from.
 
         Raises:
-            Fenced: a later owner has been here already.
+            Fenced: a later owner has been here already, or there is nothing left to own.
         """
         found = self._positions.find_one_and_update(
             {"_id": key, "epoch": {"$lte": epoch}},
@@ -118,10 +132,10 @@ class MongoTracker:
         )
         if found is None:
             raise Fenced(f"A later owner than epoch {epoch} has taken over {key}.")
-        return Position.from_document(found)
+        return self._read(found)
 
     def advance(
-        self, position: Position, fields: Mapping[str, Any], *, session: ClientSession | None = None
+        self, position: Moved, fields: Mapping[str, Any], *, session: ClientSession | None = None
     ) -> bool:
         """Set ``fields`` and count the batch, if the position is still the given one.
 
@@ -135,7 +149,7 @@ class MongoTracker:
         )
         return result.matched_count == 1
 
-    def after_refusal(self, position: Position) -> Position:
+    def after_refusal(self, position: Moved) -> Moved:
         """Tell why ``advance`` found another position than expected.
 
         Returns:
@@ -148,6 +162,25 @@ class MongoTracker:
         if found and (found.epoch, found.batch) == (position.epoch, position.batch + 1):
             return found
         raise Fenced(f"Epoch {position.epoch} of {position.key} is no longer the current one.")
+
+
+class MongoTracker(Tracker[Position]):
+    """Reads and moves the positions of streams."""
+
+    def __init__(self, database: Database[dict[str, Any]], collection: str = POSITIONS) -> None:
+        super().__init__(database.get_collection(collection), Position.from_document)
+
+    def ensure(self, key: str, flow_id: UUID) -> Position:
+        """Return a stream's position, a new one if it has none yet."""
+        found = self.load(key)
+        if found is not None:
+            return found
+        fresh = {"_id": key, "flow": str(flow_id), "epoch": 0, "batch": 0, "phase": Phase.NEW.value}
+        try:
+            self._positions.insert_one(fresh)
+        except DuplicateKeyError:  # another worker was as quick
+            return self.ensure(key, flow_id)
+        return Position.from_document(fresh)
 
 
 def new_mongo_tracker(config: MongoConfig) -> MongoTracker:

@@ -1,7 +1,7 @@
 """Transactions on the destination that end with the position: all of a batch is there, or none."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, Generic
 
 import structlog
 from bson import Binary
@@ -12,7 +12,7 @@ from pymongo.read_concern import ReadConcern
 
 from replication.errors import FailureKind, PoisonEvent, describe, sort_failure
 from replication.mongo import Client
-from replication.position import MongoTracker, Position
+from replication.position import Moved, Tracker
 
 log = structlog.get_logger(__name__)
 
@@ -29,8 +29,8 @@ _CANNOT_KILL = frozenset({13, 59})
 Pause = Callable[[int, BaseException], None]
 
 
-class FencedTransactions:
-    """Commits work together with the position, exactly once, for one owner of a stream.
+class FencedTransactions(Generic[Moved]):
+    """Commits work together with the position, exactly once, for one owner of a stream or part.
 
     ``position`` is always the last committed one. ``pause(attempt, error)`` is called between two
     attempts; it waits, or raises when there should be none.
@@ -39,8 +39,8 @@ class FencedTransactions:
     def __init__(
         self,
         session: ClientSession,
-        tracker: MongoTracker,
-        position: Position,
+        tracker: Tracker[Moved],
+        position: Moved,
         *,
         predecessors: Sequence[Binary] = (),
         pause: Pause,
@@ -67,7 +67,7 @@ class FencedTransactions:
         """Set ``fields`` of the position without any other write. Raises as ``run`` does."""
         self.position = self._until_known(lambda: self._alone(fields))
 
-    def _until_known(self, attempt: Callable[[], Position]) -> Position:
+    def _until_known(self, attempt: Callable[[], Moved]) -> Moved:
         """Repeat until it is certain whether the commit happened.
 
         Nothing else may be tried before: the next commit would take this one's batch number in
@@ -87,7 +87,7 @@ class FencedTransactions:
                 count += 1
                 self._pause(count, error)
 
-    def _once(self, work: Callable[[ClientSession], None], fields: Mapping[str, Any]) -> Position:
+    def _once(self, work: Callable[[ClientSession], None], fields: Mapping[str, Any]) -> Moved:
         self._session.start_transaction(
             read_concern=ReadConcern("snapshot"),
             write_concern=WriteConcern("majority"),
@@ -101,7 +101,7 @@ class FencedTransactions:
         self._session.commit_transaction()
         return self.position.moved(fields)
 
-    def _alone(self, fields: Mapping[str, Any]) -> Position:
+    def _alone(self, fields: Mapping[str, Any]) -> Moved:
         if self._tracker.advance(self.position, fields):
             return self.position.moved(fields)
         return self._tracker.after_refusal(self.position)

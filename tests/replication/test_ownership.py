@@ -15,7 +15,7 @@ from pymongo.errors import AutoReconnect, OperationFailure
 from replication.errors import Fenced, PoisonEvent
 from replication.lease import LeaseKeeper, Leases
 from replication.parts import Part, Parts
-from replication.position import MongoTracker, Phase, control_database
+from replication.position import MongoTracker, Phase, Position, control_database
 from replication.transactions import FencedTransactions, end_sessions, sliced
 from tests.replication.running import Document
 from tests.waiting import wait_until
@@ -103,7 +103,7 @@ def test_a_position_moves_only_for_its_owner_and_in_order(
 @pytest.fixture
 def new_transactions(
     mongo: MongoClient[Document], control: Database[dict[str, Any]], key: str
-) -> Callable[[int], FencedTransactions]:
+) -> Callable[[int], FencedTransactions[Position]]:
     tracker = MongoTracker(control)
     tracker.ensure(key, FLOW)
     return lambda epoch: FencedTransactions(
@@ -112,7 +112,9 @@ def new_transactions(
 
 
 def test_who_was_succeeded_commits_nothing(
-    mongo: MongoClient[Document], new_transactions: Callable[[int], FencedTransactions], key: str
+    mongo: MongoClient[Document],
+    new_transactions: Callable[[int], FencedTransactions[Position]],
+    key: str,
 ) -> None:
     rows = mongo["ownership"]["rows"]
     old = new_transactions(1)
@@ -126,7 +128,9 @@ def test_who_was_succeeded_commits_nothing(
 
 
 def test_a_poison_document_aborts_everything(
-    mongo: MongoClient[Document], new_transactions: Callable[[int], FencedTransactions], key: str
+    mongo: MongoClient[Document],
+    new_transactions: Callable[[int], FencedTransactions[Position]],
+    key: str,
 ) -> None:
     rows = mongo["ownership"]["rows"]
     transactions = new_transactions(1)
@@ -195,7 +199,7 @@ def test_a_commit_after_a_save_whose_answer_was_lost_is_not_taken_for_done(
 
 def test_who_was_succeeded_does_not_touch_the_parts_of_the_successors_snapshot(
     control: Database[dict[str, Any]],
-    new_transactions: Callable[[int], FencedTransactions],
+    new_transactions: Callable[[int], FencedTransactions[Position]],
     key: str,
 ) -> None:
     parts = Parts(control, key)
