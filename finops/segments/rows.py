@@ -73,13 +73,18 @@ def _table(batch: Sequence[Document], schema: SegmentSchema, defects: Defects) -
         DOCUMENT_ID: pa.array([str(document.get("_id")) for document in batch], pa.string()),
         **{column.name: reader.column(column) for column in COLUMNS},
         **{
-            tag_column(key): pa.array([one and one.get(key) for one in tags], pa.string())
+            tag_column(key): pa.array(_tag_values(tags, key), pa.string())
             for key in schema.tag_keys
         },
         TAGS: pa.array([None if one is None else list(one.items()) for one in tags], TEXT_MAP),
         OTHER: pa.array([_other(document) for document in batch], TEXT_MAP),
     }
     return pa.table([arrays[name] for name in schema.rows.names], schema=schema.rows)
+
+
+def _tag_values(tags: Sequence[Any], key: str) -> list[str | None]:
+    """The values of a tag; an object without any tag is not nothing, and has none."""
+    return [None if one is None else one.get(key) for one in tags]
 
 
 def _other(document: Document) -> list[tuple[str, str | None]] | None:

@@ -121,6 +121,12 @@ def test_tags_as_json_text_are_read_and_others_counted() -> None:
     assert found.defects == {DAY: {"unreadable:Tags": 2}}
 
 
+def test_tags_without_any_key_are_no_value_of_any() -> None:
+    found = read({"Tags": {}}, {"Tags": {"team": "web"}})
+    assert found.table[tag_column("team")].to_pylist() == [None, "web"]
+    assert found.defects == {}
+
+
 def test_no_two_columns_differ_in_letter_case_only() -> None:
     names = [name.lower() for name in SCHEMA.rows.names]
     assert len(names) == len(set(names))
