@@ -1,0 +1,287 @@
+"""The explorer: any metric, over any days, by any one or two dimensions, of any part of the rows.
+
+The table is the answer, and the chart draws its lines: both add up to the same total, to the last
+digit. Rows without a value of a dimension are a group of their own; the groups beyond the largest
+are one line together.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal, localcontext
+from itertools import accumulate
+
+from accounts.scopes import Scope
+from finops.costs.engine import Engine, engine
+from finops.costs.explore_frame import Frame, frame_of
+from finops.costs.explore_sql import Cell, Key, Selection, read_cells, source_of
+from finops.costs.figures import change_of
+from finops.costs.kept import Kept
+from finops.costs.overview import NoCostData, NoCostsInScope
+from finops.costs.periods import Period, month_start, months_before
+from finops.costs.published import Kind, Published, published
+from finops.costs.question import Basis, Comparison, Order, Preset, Question
+from finops.costs.visible import VisibleRows, filter_of, visible
+from finops.models import Dataset
+from finops.segments.values import EXACT
+
+ZERO = Decimal(0)
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One group's cost, or that of all groups beyond the largest, or the total. Amounts are exact.
+
+    ``previous`` is None where nothing is compared. ``change`` is a fraction of ``previous``; None
+    where that is zero or absent.
+    """
+
+    key: Key | None  # one value a dimension; None for the others together and for the total
+    cost: Decimal
+    previous: Decimal | None
+    rows: int
+    missing_rows: int  # in which the metric is null: they add nothing
+    steps: tuple[Decimal, ...]  # per bucket; running sums where the question is cumulative
+    groups: int = 1  # how many groups it stands for
+
+    @property
+    def difference(self) -> Decimal | None:
+        """How much more than before."""
+        if self.previous is None:
+            return None
+        with localcontext(EXACT):
+            return self.cost - self.previous
+
+    @property
+    def change(self) -> Decimal | None:
+        """The difference as a fraction of what was before."""
+        return change_of(self.cost, self.previous)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The answer to a question, in one currency, within a scope.
+
+    ``lines`` are sorted as asked; ``rest`` sums the groups beyond the largest, None where there are
+    none. Nothing in it depends on a row outside the scope.
+    """
+
+    question: Question
+    dataset: str
+    version: int
+    built_at: datetime
+    currency: str
+    currencies: tuple[str, ...]  # those with rows, most rows first
+    data: Period  # the span of all charge days, whatever the filters
+    frame: Frame
+    lines: tuple[Line, ...]
+    rest: Line | None
+    total: Line
+    previous_steps: tuple[Decimal, ...] | None  # per bucket, as ``Line.steps``
+    read: Kind  # whether the roll-up answered or the rows
+
+
+@dataclass(slots=True)
+class _Sum:
+    """A line in the making."""
+
+    key: Key | None
+    steps: list[Decimal]
+    cost: Decimal = ZERO
+    previous: Decimal = ZERO
+    rows: int = 0
+    missing: int = 0
+    groups: int = 0
+
+    def add(self, cell: Cell, frame: Frame) -> None:
+        if cell.in_current:
+            self.cost += cell.amount
+            self.steps[frame.place(cell.step)] += cell.amount
+            self.rows += cell.rows
+            self.missing += cell.missing
+        if cell.in_previous:
+            self.previous += cell.amount
+
+
+_answers: Kept[Answer] = Kept(64)
+
+
+def explore(dataset: Dataset, scope: Scope, question: Question) -> Answer:
+    """Answer ``question`` from the rows of ``dataset`` within ``scope``.
+
+    A currency that the scope does not have gives the one with the most rows, which the answer
+    names. Kept in the process until the data set has a new version. Raises NoCostData when the data
+    set has no charges, NoCostsInScope when none is within a scope that is not all, and
+    CostQueryFailed.
+    """
+    key = (dataset.pk, dataset.version, dataset.published_at, scope, question)
+    return _answers.get(key, lambda: _explore(dataset, scope, question))
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """What every read of the explorer starts from: the rows of a scope, and the frame of time."""
+
+    manifest: Published
+    rows: VisibleRows
+    built_at: datetime
+    currency: str
+    frame: Frame
+    selection: Selection
+
+
+def visit(dataset: Dataset, scope: Scope, question: Question) -> Visit:
+    """Find the currency, the days and the rows of ``question``. Raises as ``explore`` does."""
+    manifest = published(dataset)
+    rows = visible(manifest, scope, engine())
+    if rows is None or dataset.published_at is None:
+        if not scope.is_all:
+            raise NoCostsInScope(f"Data set {dataset.name!r} has no charges within the scope.")
+        raise NoCostData(f"Data set {dataset.name!r} has no charges yet.")
+    known = rows.by_currency
+    currency = question.currency if question.currency in known else next(iter(known))
+    span = rows.span
+    if question.basis is Basis.BILLING and question.when is Preset.EVERYTHING:
+        span = _billing_span(manifest, scope, engine()) or span
+    frame = frame_of(question, span)
+    selection = Selection(
+        scope=scope,
+        currency=currency,
+        basis=question.basis,
+        periods=frame.periods,
+        filters=question.filters,
+    )
+    return Visit(manifest, rows, dataset.published_at, currency, frame, selection)
+
+
+def _explore(dataset: Dataset, scope: Scope, question: Question) -> Answer:
+    found = visit(dataset, scope, question)
+    source = source_of(found.selection, found.manifest, engine(), dimensions=question.groups)
+    cells = (
+        read_cells(
+            source,
+            found.frame,
+            engine(),
+            groups=question.groups,
+            metric=question.metric,
+            top=question.top,
+        )
+        if source is not None
+        else []
+    )
+    with localcontext(EXACT):
+        total, groups, rest = _sums(cells, found.frame)
+        return Answer(
+            question=question,
+            dataset=dataset.name,
+            version=dataset.version,
+            built_at=found.built_at,
+            currency=found.currency,
+            currencies=tuple(found.rows.by_currency),
+            data=found.rows.span,
+            frame=found.frame,
+            lines=_sorted([_line(one, question) for one in groups], question),
+            rest=_line(rest, question) if rest.groups else None,
+            total=_line(total, question),
+            previous_steps=_previous_steps(cells, found.frame, cumulative=question.cumulative),
+            read="rollup" if source is None else source.kind,
+        )
+
+
+def _sums(cells: Iterable[Cell], frame: Frame) -> tuple[_Sum, list[_Sum], _Sum]:
+    """The total, each of the largest groups, and the others together."""
+
+    def empty(key: Key | None) -> _Sum:
+        return _Sum(key, [ZERO] * len(frame.buckets))
+
+    total, rest = empty(None), empty(None)
+    groups: dict[int, _Sum] = {}
+    count = 0
+    for cell in cells:
+        count = cell.groups
+        total.add(cell, frame)
+        if cell.key is None:
+            rest.add(cell, frame)
+            rest.groups = 1
+        else:
+            groups.setdefault(cell.place, empty(cell.key)).add(cell, frame)
+    total.groups = count
+    if rest.groups:
+        rest.groups = count - len(groups)
+    return total, list(groups.values()), rest
+
+
+def _line(found: _Sum, question: Question) -> Line:
+    return Line(
+        key=found.key,
+        cost=found.cost,
+        previous=found.previous if question.comparison is not Comparison.NONE else None,
+        rows=found.rows,
+        missing_rows=found.missing,
+        steps=_running(found.steps) if question.cumulative else tuple(found.steps),
+        groups=found.groups if found.key is None else 1,
+    )
+
+
+def _previous_steps(
+    cells: Iterable[Cell], frame: Frame, *, cumulative: bool
+) -> tuple[Decimal, ...] | None:
+    """The total before, beside each bucket; a previous month may have more days than this one."""
+    if frame.previous is None:
+        return None
+    steps = [ZERO] * len(frame.buckets)
+    for cell in cells:
+        place = frame.previous_place(cell.step) if cell.in_previous else len(steps)
+        if place < len(steps):
+            steps[place] += cell.amount
+    return _running(steps) if cumulative else tuple(steps)
+
+
+def _running(steps: Sequence[Decimal]) -> tuple[Decimal, ...]:
+    return tuple(accumulate(steps))
+
+
+_KEYS: dict[Order, Callable[[Line], Decimal]] = {
+    Order.COST: lambda line: line.cost,
+    Order.PREVIOUS: lambda line: line.previous or ZERO,
+    Order.DIFFERENCE: lambda line: line.difference or ZERO,
+    Order.CHANGE: lambda line: line.change if line.change is not None else _from_nothing(line),
+}
+
+
+def _from_nothing(line: Line) -> Decimal:
+    """What was nothing before changed more than anything else, unless it still is nothing."""
+    return Decimal(line.cost.compare(ZERO)) * 10**9
+
+
+def _by_name(line: Line) -> tuple[tuple[bool, str, str], ...]:
+    """In alphabetical order whatever the case; without a value last."""
+    return tuple((one is None, (one or "").casefold(), one or "") for one in line.key or ())
+
+
+def _sorted(lines: list[Line], question: Question) -> tuple[Line, ...]:
+    """As asked; equal ones by name. Sorting is stable, so the name comes first."""
+    lines = sorted(lines, key=_by_name)
+    compared = question.comparison is not Comparison.NONE
+    order = question.order if compared or question.order is Order.NAME else Order.COST
+    if order is Order.NAME:
+        return tuple(lines if question.ascending else reversed(lines))
+    return tuple(sorted(lines, key=_KEYS[order], reverse=not question.ascending))
+
+
+def _billing_span(manifest: Published, scope: Scope, engine: Engine) -> Period | None:
+    """The billing periods that there are; None where no row has one."""
+    within = filter_of(scope)
+    scan = manifest.scan("rollup", manifest.days, engine.store)
+    found = engine.fetch(
+        f"""
+        SELECT min(make_timestamp(epoch_us(billing_period_start))::DATE),
+               max(make_timestamp(epoch_us(billing_period_start))::DATE)
+        FROM {scan.sql} WHERE {within.sql}
+        """,  # noqa: S608 - from the constants above
+        {**scan.parameters, **within.parameters},
+    )
+    first, last = found[0]
+    if not isinstance(first, date) or not isinstance(last, date):
+        return None
+    return Period(month_start(first), months_before(month_start(last), -1))
