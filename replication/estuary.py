@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Generic
 
 import bson
 from bson.raw_bson import RawBSONDocument
@@ -15,7 +15,7 @@ from replication.mapping import MappedConfig
 from replication.marks import Marks, TouchedPartitions
 from replication.mongo import Client
 from replication.parts import Part, Parts
-from replication.position import Position, control_database
+from replication.position import Moved, control_database
 from replication.spec import StreamSpec
 from replication.streams import RAW, raw_collection
 from replication.transactions import FencedTransactions, sliced
@@ -63,11 +63,14 @@ class WaterFlowsConfig(MappedConfig):
         )
 
 
-class MongoEndpoint:
-    """Writes one stream's copy. Every commit moves the position and appends marks with it."""
+class MongoEndpoint(Generic[Moved]):
+    """Writes one stream's copy. Every commit moves the position and appends marks with it.
+
+    Beside its owner's there is one for each part of a snapshot, which is a position of its own.
+    """
 
     def __init__(
-        self, client: Client, spec: StreamSpec, transactions: FencedTransactions[Position]
+        self, client: Client, spec: StreamSpec, transactions: FencedTransactions[Moved]
     ) -> None:
         self._client = client
         self._spec = spec
@@ -77,7 +80,7 @@ class MongoEndpoint:
         self.parts = Parts(control_database(client), spec.key)
 
     @property
-    def position(self) -> Position:
+    def position(self) -> Moved:
         """The last committed position."""
         return self._transactions.position
 

@@ -28,7 +28,7 @@ class Owner:
         self,
         spec: StreamSpec,
         source: Collection[RawBSONDocument],
-        endpoint: MongoEndpoint,
+        endpoint: MongoEndpoint[Position],
         keeper: LeaseKeeper,
         patience: Patience,
         *,

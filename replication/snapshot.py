@@ -16,7 +16,7 @@ from pymongo.read_concern import ReadConcern
 
 from replication.estuary import IDS_PER_QUERY, MongoEndpoint
 from replication.parts import Part
-from replication.position import Phase
+from replication.position import Phase, Position
 from replication.spec import StreamSpec
 from replication.streams import current_point, operation_time
 
@@ -36,7 +36,7 @@ class Snapshot:
     def __init__(
         self,
         source: Collection[RawBSONDocument],
-        endpoint: MongoEndpoint,
+        endpoint: MongoEndpoint[Position],
         spec: StreamSpec,
         *,
         go_on: Callable[[], None],
