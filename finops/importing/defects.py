@@ -1,10 +1,12 @@
 """Counting what is wrong with a file: by rule and column, with the first lines of each."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
 EXAMPLES = 20  # line numbers kept per rule and column
+CELLS = 3  # different texts kept per rule and column
+_LONGEST_CELL = 80  # characters of such a text
 LISTED = 10_000  # rows set aside that are listed one by one
 
 
@@ -46,6 +48,9 @@ class Count:
 
     rows: int = 0
     lines: list[tuple[str, int]] = field(default_factory=list)  # file name, line
+    # The first different texts of the defective cells, cut: for the data page alone, which only
+    # people who may see every row read. Reports and logs name lines.
+    cells: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -67,8 +72,18 @@ class Defects:
         self.set_aside: list[SetAside] = []  # the first LISTED of them
         self.rows_set_aside = 0
 
-    def add(self, rule: Rule, column: str, lines: Sequence[int], rows: int | None = None) -> None:
-        """Count one defect per line, or ``rows`` of them where not every line is known."""
+    def add(
+        self,
+        rule: Rule,
+        column: str,
+        lines: Sequence[int],
+        rows: int | None = None,
+        cells: Iterable[object] = (),
+    ) -> None:
+        """Count one defect per line, or ``rows`` of them where not every line is known.
+
+        ``cells`` has what the defective cells say; it is looked at while examples are wanted.
+        """
         rows = len(lines) if rows is None else rows
         if not rows:
             return
@@ -76,6 +91,9 @@ class Defects:
         count.rows += rows
         free = EXAMPLES - len(count.lines)
         count.lines.extend((self.file, line) for line in lines[:free])
+        if len(count.cells) < CELLS:
+            known = dict.fromkeys([*count.cells, *map(_cut, dict.fromkeys(cells))])
+            count.cells = list(known)[:CELLS]
 
     def put_aside(self, line: int, rule: Rule, columns: tuple[str, ...] = ()) -> None:
         """Note a row that is not imported."""
@@ -90,3 +108,8 @@ class Defects:
             for (found, where), count in self.counts.items()
             if found is rule and column in (None, where)
         )
+
+
+def _cut(cell: object) -> str:
+    text = str(cell)
+    return text if len(text) <= _LONGEST_CELL else f"{text[: _LONGEST_CELL - 1]}…"

@@ -14,7 +14,7 @@ from finops.focus import COLUMNS, Column, column_named
 from finops.importing.cells import NULLS, Convert, Flawed, converter
 from finops.importing.decimals import is_negative
 from finops.importing.defects import Defects, Rule
-from finops.importing.reading import RawRows
+from finops.importing.raw_rows import RawRows
 
 Document = dict[str, Any]
 Values = Sequence[Any]
@@ -134,13 +134,14 @@ class _Reader:
         return [table[text] for text in texts]
 
     def _count(self, flawed: dict[str, Flawed], texts: Sequence[str], lines: Sequence[int]) -> None:
-        found: dict[Rule, list[int]] = {}
+        found: dict[Rule, list[tuple[int, str]]] = {}
         for line, text in zip(lines, texts, strict=True):
             if text in flawed:
                 for rule in flawed[text].rules:
-                    found.setdefault(rule, []).append(line)
+                    found.setdefault(rule, []).append((line, text))
         for rule, where in found.items():
-            self._defects.add(rule, self.name, where)
+            cells = (text for _, text in where)
+            self._defects.add(rule, self.name, [line for line, _ in where], cells=cells)
 
 
 def _check_rows(
@@ -167,7 +168,9 @@ def _check_rows(
         columns = [values for values in map(column, names) if values is not None]
         if len(columns) == len(names):
             rows = zip(lines, *columns, strict=True)
-            defects.add(rule, names[0], [line for line, *cells in rows if broken(*cells)])
+            found = [(line, cells[0]) for line, *cells in rows if broken(*cells)]
+            shown = (cell for _, cell in found if cell is not None)
+            defects.add(rule, names[0], [line for line, _ in found], cells=shown)
 
 
 def _negative(cost: Decimal128 | None) -> bool:

@@ -149,3 +149,16 @@ def test_progress_is_a_bar_on_a_terminal_only(monkeypatch: pytest.MonkeyPatch) -
 def test_no_data_set_yet() -> None:
     with pytest.raises(CommandError, match="There is no data set yet"):
         run(SAMPLE)
+
+
+def test_patterns_name_files(source: Collection[dict[str, Any]], tmp_path: Path) -> None:
+    (tmp_path / "parts" / "1").mkdir(parents=True)
+    write_csv(tmp_path / "parts" / "a.csv", [row()])
+    write_csv(tmp_path / "parts" / "1" / "b.csv", [row()])
+    write_csv(tmp_path / "[2026].csv", [row(BilledCost="3")])
+    said = run(f"{tmp_path}/parts/**/*.csv", tmp_path / "[2026].csv")
+    assert "3 inserted" in said
+    with pytest.raises(CommandError, match="No file matches"):
+        run(f"{tmp_path}/parts/*.parquet")
+    with pytest.raises(CommandError, match=r"Is a directory\. Name its files"):
+        run(tmp_path / "parts")

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from finops.importing.defects import Defects
 from finops.importing.identity import Identities
-from finops.importing.reading import RawRows
+from finops.importing.raw_rows import RawRows
 from finops.importing.rows import Normaliser
 from tests.finops.focus_rows import ROW
 

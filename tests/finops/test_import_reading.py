@@ -78,11 +78,12 @@ def test_headers_that_are_refused(tmp_path: Path, content: bytes, says: str) -> 
     [
         (gzip.compress(TEXT.encode() * 50)[:-40], "ends too early"),
         (b"\x1f\x8b not gzip at all", "damaged gzip data"),
-        (b"PAR1....", "is a Parquet file"),
+        (b"PAR1....", "cannot be read as Parquet"),
+        (gzip.compress(b"PAR1...."), "is a Parquet file inside gzip"),
         (TEXT.encode() + b'"' + b"x\n" * 100_000, "Is a quote missing?"),
         (TEXT.encode() + b"x" * 9_000_000, "is longer than"),
     ],
-    ids=["cut gzip", "no gzip", "parquet", "quote", "one line"],
+    ids=["cut gzip", "no gzip", "cut parquet", "parquet in gzip", "quote", "one line"],
 )
 def test_files_that_cannot_be_read(tmp_path: Path, content: bytes, says: str) -> None:
     path = tmp_path / "rows.csv"

@@ -136,3 +136,11 @@ def test_lines_are_those_of_the_file(tmp_path: Path) -> None:
     rows = [row(ChargeDescription="two\nlines"), row(ListCost="x")]
     _, defects = normalised_rows(tmp_path, *rows)
     assert defects.counts[Rule.NOT_A_NUMBER, "ListCost"].lines == [("", 4)]
+
+
+def test_examples_are_few_cut_and_of_the_cell_alone(tmp_path: Path) -> None:
+    rows = [row(ListCost=text, ServiceName="hidden") for text in ["x", "x", "y" * 200, "z", "w"]]
+    _, defects = normalised_rows(tmp_path, *rows, row(BilledCost="-1"))
+    cells = defects.counts[Rule.NOT_A_NUMBER, "ListCost"].cells
+    assert cells == ["x", "y" * 79 + "…", "z"]
+    assert defects.counts[Rule.NEGATIVE_COST, "BilledCost"].cells == ["-1"]

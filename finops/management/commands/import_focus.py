@@ -1,6 +1,8 @@
 """``manage.py import_focus FILE...``: FOCUS rows into the source of a dataset's flow."""
 
+import glob
 import json
+import os
 import sys
 import time
 from argparse import ArgumentParser
@@ -24,15 +26,20 @@ class Command(BaseCommand):
     """Checks what was asked for, runs the import, prints the summary."""
 
     help = (
-        "Load FOCUS rows from CSV files, plain or gzipped, into the collection that the data set's"
-        " flow copies from. A month may be imported any number of times: what is there stays, what"
-        " is new is added, and what its files no longer have is removed. Name all files of a month"
-        " in one command: exports often come in parts."
+        "Load FOCUS rows from files, CSV (plain or gzipped) or Parquet, into the collection that"
+        " the data set's flow copies from. A month may be imported any number of times: what is"
+        " there stays, what is new is added, and what its files no longer have is removed. Name all"
+        " files of a month in one command: exports often come in parts."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """Declare what the command takes."""
-        parser.add_argument("files", nargs="+", type=Path, metavar="FILE")
+        parser.add_argument(
+            "files",
+            nargs="+",
+            metavar="FILE",
+            help="a file, or a pattern such as 'export/**/*.parquet' where the shell expands none",
+        )
         parser.add_argument("--dataset", metavar="NAME", help="default: the only one there is")
         parser.add_argument(
             "--keep-missing",
@@ -49,7 +56,7 @@ class Command(BaseCommand):
     def handle(
         self,
         *_args: Any,
-        files: list[Path],
+        files: list[str],
         dataset: str | None,
         keep_missing: bool,
         report: Path | None,
@@ -58,6 +65,7 @@ class Command(BaseCommand):
         """Run the import."""
         if report and not report.parent.is_dir():
             raise CommandError(f"--report {report}: there is no folder {report.parent}.")
+        paths = _paths(files)
         chosen = _dataset(dataset)
         source = _source(chosen)
         try:
@@ -67,7 +75,7 @@ class Command(BaseCommand):
         try:
             with _progress() as on_progress:
                 summary = import_files(
-                    files,
+                    paths,
                     database[source.collection],
                     keep_missing=keep_missing,
                     on_progress=on_progress,
@@ -81,6 +89,21 @@ class Command(BaseCommand):
             self.stdout.write(f"\nThe report is in {report}.")
         elif summary.defects.rows_set_aside:
             self.stdout.write("\nRun again with --report FILE to see which rows were set aside.")
+
+
+def _paths(named: list[str]) -> list[Path]:
+    """The files, and those that patterns match, each pattern's in the order of their names."""
+    paths: list[Path] = []
+    for name in named:
+        if os.path.lexists(name) or not glob.has_magic(name):
+            paths.append(Path(name))
+            continue
+        matching = sorted(map(Path, glob.iglob(name, recursive=True)))
+        files = [path for path in matching if path.is_file()]
+        if not files:
+            raise CommandError(f"No file matches {name!r}. Nothing was imported.")
+        paths += files
+    return paths
 
 
 def _dataset(name: str | None) -> Dataset:
