@@ -92,7 +92,7 @@ class Defects:
         free = EXAMPLES - len(count.lines)
         count.lines.extend((self.file, line) for line in lines[:free])
         if len(count.cells) < CELLS:
-            known = dict.fromkeys([*count.cells, *map(_cut, dict.fromkeys(cells))])
+            known = dict.fromkeys([*count.cells, *map(_cut, dict.fromkeys(map(str, cells)))])
             count.cells = list(known)[:CELLS]
 
     def put_aside(self, line: int, rule: Rule, columns: tuple[str, ...] = ()) -> None:
@@ -110,6 +110,5 @@ class Defects:
         )
 
 
-def _cut(cell: object) -> str:
-    text = str(cell)
+def _cut(text: str) -> str:
     return text if len(text) <= _LONGEST_CELL else f"{text[: _LONGEST_CELL - 1]}…"
