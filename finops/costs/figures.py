@@ -121,7 +121,13 @@ def answer(question: Question, manifest: Published, engine: Engine) -> Figures:
 
 def _cells(question: Question, manifest: Published, engine: Engine) -> list[_Cell]:
     period = Period(question.buckets[0].start, question.current.end)
-    scan = manifest.rollup(period, engine.store)
+    # The compared periods end within a month; what lies before them is shown by whole months.
+    compared_from = (question.previous or question.current).start
+    scan = manifest.rollup(
+        period,
+        engine.store,
+        monthly_before=compared_from if question.grain == "month" else None,
+    )
     within = filter_of(question.scope)
     # Without a previous period the comparison's range is empty.
     previous = question.previous or Period(period.start, period.start)

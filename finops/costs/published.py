@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from finops.costs.periods import DAY, Period
 from finops.models import Dataset, Segment, SegmentFile
+from finops.segments.months import month_file
 from finops.segments.store import SegmentStore
 
 Kind = Literal["rows", "rollup"]
@@ -59,25 +60,36 @@ class Published:
                 counts[currency] += totals["rows"]
         return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
 
-    def rollup(self, period: Period, store: SegmentStore) -> Scan:
-        """The roll-up's rows of the published days of ``period``.
+    def rollup(
+        self, period: Period, store: SegmentStore, *, monthly_before: date | None = None
+    ) -> Scan:
+        """The roll-up's rows of the published days of ``period``, as ``scan`` gives them.
 
         Raises ValueError where no day is published.
         """
         live = self.days_in(period)
         if not live:
             raise ValueError(f"No day of {period} is published.")
-        return self.scan("rollup", live, store)
+        return self.scan("rollup", live, store, monthly_before=monthly_before)
 
     def days_in(self, *periods: Period) -> tuple[PublishedDay, ...]:
         """The days that lie in any of ``periods``."""
         return tuple(day for day in self.days if any(day.day in period for period in periods))
 
-    def scan(self, kind: Kind, live: Sequence[PublishedDay], store: SegmentStore) -> Scan:
+    def scan(
+        self,
+        kind: Kind,
+        live: Sequence[PublishedDay],
+        store: SegmentStore,
+        *,
+        monthly_before: date | None = None,
+    ) -> Scan:
         """What the roll-up or the rows of these days say; at least one day.
 
         A file may hold days that were published again elsewhere since: of such a file only the
-        days that the manifest gives to it are read.
+        days that the manifest gives to it are read. Who wants no more of a roll-up's charge days
+        than their months, gives the day before which that is so as ``monthly_before``: where all
+        days of a file are asked for and lie before it, they come as sums under the first of them.
         """
         in_use = Counter(day.file(kind) for day in self.days)
         sizes = dict(
@@ -85,9 +97,20 @@ class Published:
                 "name", "days"
             )
         )
-        names = list(dict.fromkeys(day.file(kind) for day in live))
-        paths = dict(zip(names, store.read(names), strict=True))
+        wanted = Counter(day.file(kind) for day in live)
+        names = list(wanted)
         partial = {name for name in names if sizes.get(name) != in_use[name]}
+        summed: set[str] = set()
+        if kind == "rollup" and monthly_before is not None:
+            needed = {day.file(kind) for day in live if day.day >= monthly_before}
+            summed = {
+                name
+                for name in set(names) - partial - needed
+                # A file of an older layout has none.
+                if wanted[name] == in_use[name] and month_file(name) in sizes
+            }
+        read = {name: month_file(name) if name in summed else name for name in names}
+        paths = dict(zip(names, store.read(list(read.values())), strict=True))
         return _scan(
             whole=[paths[name] for name in names if name not in partial],
             partial=[(paths[d.file(kind)], d.day) for d in live if d.file(kind) in partial],

@@ -12,6 +12,7 @@ from finops.models import Dataset, Segment
 from finops.segments import manifest
 from finops.segments.documents import DocumentSource
 from finops.segments.manifest import Draft
+from finops.segments.months import month_file, sum_up
 from finops.segments.rows import DayRows, read_rows, roll_up, totals_by_day
 from finops.segments.schema import CHARGE_DAY, SegmentSchema, configured_schema
 from finops.segments.store import SegmentStore
@@ -72,14 +73,27 @@ class SegmentBuilder:
         return drafts(period, found, rollup, files, self.schema)
 
     def _write(self, period: Period, rows: pa.Table, rollup: pa.Table) -> tuple[str, str]:
-        """Write both files; returns their names, empty where there are no rows."""
+        """Write the files; returns their names, empty where there are no rows."""
         if not len(rows):
             return "", ""
         days = pc.count_distinct(rows[CHARGE_DAY]).as_py()
         names = manifest.record_pair(self.dataset, period.start, days=days)
-        for name, table in zip(names, (rows, rollup), strict=True):
-            self.store.write(name, table)
+        write_files(self.store, names, rows, rollup, self.schema)
         return names
+
+
+def write_files(
+    store: SegmentStore,
+    names: tuple[str, str],
+    rows: pa.Table,
+    rollup: pa.Table,
+    schema: SegmentSchema,
+) -> None:
+    """Write a recorded pair of files and, for several days, the sums over their month."""
+    store.write(names[0], rows)
+    store.write(names[1], rollup)
+    if pc.count_distinct(rollup[CHARGE_DAY]).as_py() > 1:
+        store.write(month_file(names[1]), sum_up(rollup, schema))
 
 
 def builder_for(dataset: Dataset, source: DocumentSource) -> SegmentBuilder:

@@ -14,6 +14,7 @@ from django.utils import timezone
 
 from finops.models import Dataset, Segment
 from finops.segments import manifest
+from finops.segments.builder import write_files
 from finops.segments.manifest import Draft
 from finops.segments.schema import CHARGE_DAY, SegmentSchema
 from finops.segments.store import SegmentStore
@@ -42,11 +43,9 @@ class Compactor:
             return None
         live = list(self._live().filter(day__year=month.year, day__month=month.month))
         names = manifest.record_pair(self.dataset, live[0].day, days=len(live))
-        for name, schema, file_of in (
-            (names[0], self.schema.rows, _rows_file),
-            (names[1], self.schema.rollup, _rollup_file),
-        ):
-            self.store.write(name, self._joined(live, schema, file_of))
+        rows = self._joined(live, self.schema.rows, _rows_file)
+        rollup = self._joined(live, self.schema.rollup, _rollup_file)
+        write_files(self.store, names, rows, rollup, self.schema)
         manifest.publish(
             self.dataset,
             [_draft(segment, names) for segment in live],

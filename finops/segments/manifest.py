@@ -18,6 +18,7 @@ from django.utils import timezone
 
 from finops.costs.periods import Period
 from finops.models import Dataset, Segment, SegmentFile
+from finops.segments.months import month_file
 from finops.segments.store import SegmentStore
 
 _DOOMED = datetime(1970, 1, 1, tzinfo=UTC)
@@ -49,14 +50,16 @@ def versions(dataset: Dataset, period: Period) -> dict[date, int]:
 def record_pair(dataset: Dataset, first: date, *, days: int) -> tuple[str, str]:
     """Record a file of rows and one of roll-ups, to be written now; returns their names.
 
-    Each will hold ``days`` charge days from ``first`` on. A name never comes again, so that a copy
+    Of several days the roll-up's ``month_file`` is recorded with it. Each will hold ``days``
+    charge days from ``first`` on. A name never comes again, so that a copy
     of a file can never be out of date.
     """
     stem = f"{dataset.pk}/{first:%Y-%m}/{first}_{days}d_{uuid.uuid4().hex}"
     names = (f"{stem}.rows.parquet", f"{stem}.rollup.parquet")
     now = timezone.now()
     SegmentFile.objects.bulk_create(
-        SegmentFile(dataset=dataset, name=name, days=days, retired_at=now) for name in names
+        SegmentFile(dataset=dataset, name=name, days=days, retired_at=now)
+        for name in (*names, *([month_file(names[1])] if days > 1 else []))
     )
     return names
 
@@ -128,7 +131,11 @@ def _write(dataset: Dataset, drafts: Collection[Draft], current: Mapping[date, S
         batch_size=100,
     )
     _retire(dataset, replaced)
-    _keep(dataset, {name for draft in drafts for name in (draft.rows_file, draft.rollup_file)})
+    written = [draft for draft in drafts if draft.rows]
+    _keep(dataset, {name for draft in written for name in (draft.rows_file, draft.rollup_file)})
+    # Pages do without a month's sums that a sweep was quicker to remove.
+    summed = SegmentFile.objects.filter(name__in={month_file(d.rollup_file) for d in written})
+    summed.exclude(retired_at=_DOOMED).update(retired_at=None)
 
 
 def _retire(dataset: Dataset, names: set[str]) -> None:
@@ -136,11 +143,11 @@ def _retire(dataset: Dataset, names: set[str]) -> None:
     for column in ("rows_file", "rollup_file"):
         in_use = Segment.objects.filter(dataset=dataset, **{f"{column}__in": names})
         names = names - set(in_use.values_list(column, flat=True))
+    names = names | {month_file(name) for name in names}
     SegmentFile.objects.filter(name__in=names).update(retired_at=timezone.now())
 
 
 def _keep(dataset: Dataset, names: set[str]) -> None:
-    names = names - {""}
     files = SegmentFile.objects.filter(dataset=dataset, name__in=names)
     kept = files.exclude(retired_at=_DOOMED).update(retired_at=None)
     if kept != len(names):

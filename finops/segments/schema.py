@@ -26,7 +26,7 @@ ROW_COUNT = "rows"
 TAGS = "tags"
 OTHER = "other"
 # Raise it when what the builder writes changes in meaning: segments of an older layout are rebuilt.
-LAYOUT = 1
+LAYOUT = 2  # 2: with sums over a file's month
 
 
 class Role(Enum):

@@ -16,6 +16,7 @@ from finops.costs.periods import DAY, Period
 from finops.models import Dataset, Segment, SegmentFile
 from finops.segments.builder import DaysContested, days_of, days_to_rebuild, ranges
 from finops.segments.manifest import FileSwept, sweep
+from finops.segments.months import month_file
 from finops.segments.store import SegmentFileMissing, SegmentStore
 from tests.finops.cost_documents import MemorySource, builder, charge
 
@@ -46,7 +47,9 @@ def files_of(tmp_path: Path) -> set[str]:
 
 def referenced(dataset: Dataset) -> set[str]:
     live = Segment.objects.filter(dataset=dataset, rows__gt=0)
-    return {name for one in live for name in (one.rows_file, one.rollup_file)}
+    several = SegmentFile.objects.filter(days__gt=1).values_list("name", flat=True)
+    summed = {month_file(one.rollup_file) for one in live if one.rollup_file in several}
+    return summed | {name for one in live for name in (one.rows_file, one.rollup_file)}
 
 
 def test_a_first_load_of_400_days_asks_a_dozen_times(dataset: Dataset, store: SegmentStore) -> None:
@@ -112,7 +115,7 @@ def test_a_months_file_stays_while_one_of_its_days_counts(
     builder(dataset, source, store).build([FIRST])
     assert sweep(store, grace=NO_GRACE) == 0
     builder(dataset, source, store).build([FIRST + DAY])
-    assert sweep(store, grace=NO_GRACE) == 2
+    assert sweep(store, grace=NO_GRACE) == 3  # rows, roll-up and the sums over the month
     assert files_of(tmp_path) == referenced(dataset)
 
 
