@@ -3,6 +3,8 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from pathlib import Path
+from typing import Any
 
 EXAMPLES = 20  # line numbers kept per rule and column
 CELLS = 3  # different texts kept per rule and column
@@ -108,6 +110,19 @@ class Defects:
             for (found, where), count in self.counts.items()
             if found is rule and column in (None, where)
         )
+
+    def to_json(self) -> list[dict[str, Any]]:
+        """Every rule and column with its count, its first lines and cells; of JSON's types."""
+        return [
+            {
+                "rule": rule.name,
+                "column": column,
+                "rows": count.rows,
+                "lines": [{"file": Path(file).name, "line": line} for file, line in count.lines],
+                "cells": list(count.cells),
+            }
+            for (rule, column), count in sorted(self.counts.items())
+        ]
 
 
 def _cut(text: str) -> str:

@@ -7,7 +7,8 @@ from pathlib import Path
 from finops.importing.defects import Rule
 from finops.importing.errors import NotFocusError
 from finops.importing.identity import Identities
-from finops.importing.loading import Collection, Loader
+from finops.importing.journal import Journal, recorded
+from finops.importing.loading import DocumentCollection, Loader
 from finops.importing.reading import FocusFile
 from finops.importing.rows import Normaliser
 from finops.importing.summary import ImportSummary
@@ -27,7 +28,8 @@ OnProgress = Callable[[Progress], None]
 
 def import_files(
     paths: Sequence[Path],
-    collection: Collection,
+    collection: DocumentCollection,
+    journal: Journal | None = None,
     *,
     keep_missing: bool = False,
     on_progress: OnProgress = lambda _progress: None,
@@ -37,12 +39,23 @@ def import_files(
     Rows that are there stay untouched, new ones are inserted and, unless ``keep_missing``, those
     of the same billing account and period that are in no file are deleted, last of all. Every
     file's header is checked before anything is written. Raises a kind of ``ImportFailedError``;
-    an import that stopped half-way is repaired by running it again.
+    an import that stopped half-way is repaired by running it again. The ``journal`` is told of
+    every month before it changes and when it is whole; without one nobody is.
     """
     _check(paths)
+    with recorded(journal, [path.name for path in paths]):
+        summary = _import(paths, Loader(collection, journal), keep_missing, on_progress)
+        if journal is not None:
+            journal.finish(summary.outcome(), summary.defects.to_json())
+    return summary
+
+
+def _import(
+    paths: Sequence[Path], loader: Loader, keep_missing: bool, on_progress: OnProgress
+) -> ImportSummary:
     total = sum(path.stat().st_size for path in paths)
     summary = ImportSummary(files=[str(path) for path in paths])
-    identities, loader = Identities(), Loader(collection)
+    identities = Identities()
     loader.prepare()
     done = 0
     for path in paths:
@@ -52,6 +65,8 @@ def import_files(
             done += file.size
     if not keep_missing:
         summary.removed = loader.remove_missing()
+    loader.complete()
+    summary.add_up(loader.sums())
     on_progress(Progress(total, total, summary.rows))
     return summary
 
@@ -84,7 +99,6 @@ def _load(
         summary.rows += len(batch.cells)
         summary.inserted += written.inserted
         summary.unchanged += written.unchanged
-        summary.add(documents)
         defects.add(Rule.NOT_UTF8, "", file.undecodable)
         file.undecodable.clear()
         yield

@@ -1,47 +1,17 @@
 """What an import did, for people and as JSON. Never the content of a row."""
 
 import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
-from decimal import Decimal
 from typing import Any
 
-from finops.importing.decimals import ExactSum
+from finops.costs.metrics import Metric
 from finops.importing.defects import Defects
-from finops.importing.rows import Document
+from finops.importing.loading import Partition
+from finops.importing.sums import RowSums, plain
 
-METRICS = ("BilledCost", "EffectiveCost", "ListCost", "ContractedCost")
-
-
-class MonthSum:
-    """The rows of one currency and billing month, added up."""
-
-    def __init__(self) -> None:
-        self.rows = 0
-        self._sums = {metric: ExactSum() for metric in METRICS}
-
-    def add(self, document: Document) -> None:
-        """Count one document; what it lacks adds nothing."""
-        self.rows += 1
-        for metric, total in self._sums.items():
-            cost = document.get(metric)
-            if cost is not None:
-                total.add(cost)
-
-    @classmethod
-    def over(cls, parts: "Iterable[MonthSum]") -> "MonthSum":
-        """Several months as one."""
-        whole = cls()
-        for part in parts:
-            whole.rows += part.rows
-            for metric, total in part._sums.items():
-                whole._sums[metric].include(total)
-        return whole
-
-    def totals(self) -> dict[str, Decimal]:
-        """The sum of each metric."""
-        return {metric: total.total() for metric, total in self._sums.items()}
+METRICS = tuple(metric.focus_column for metric in Metric)
 
 
 @dataclass
@@ -54,19 +24,14 @@ class ImportSummary:
     unchanged: int = 0
     removed: int = 0
     defects: Defects = field(default_factory=Defects)
-    sums: dict[tuple[str, date], MonthSum] = field(default_factory=dict)
+    sums: dict[tuple[str, date], RowSums] = field(default_factory=dict)
 
-    def add(self, documents: Iterable[Document]) -> None:
-        """Add documents to the sums."""
-        for document in documents:
-            key = (
-                document["BillingCurrency"],
-                document["BillingPeriodStart"].date().replace(day=1),
-            )
-            month = self.sums.get(key)
-            if month is None:
-                month = self.sums[key] = MonthSum()
-            month.add(document)
+    def add_up(self, parts: Mapping[tuple[Partition, str], RowSums]) -> None:
+        """Take the sums of partitions and currencies over as those of months and currencies."""
+        self.sums = {}
+        for (partition, currency), part in parts.items():
+            month = partition.billing_period.date().replace(day=1)
+            self.sums.setdefault((currency, month), RowSums()).include(part)
 
     def text(self) -> str:
         """The summary for a terminal."""
@@ -80,20 +45,24 @@ class ImportSummary:
             parts += ["", *self._defects_table()]
         return "\n".join(parts)
 
+    def outcome(self) -> dict[str, int]:
+        """What became of the rows."""
+        return {
+            "read": self.rows,
+            "inserted": self.inserted,
+            "unchanged": self.unchanged,
+            "removed": self.removed,
+            "set_aside": self.defects.rows_set_aside,
+        }
+
     def report(self) -> dict[str, Any]:
         """The summary with all its details, fit for JSON; numbers of money are text."""
         return {
             "files": self.files,
-            "rows": {
-                "read": self.rows,
-                "inserted": self.inserted,
-                "unchanged": self.unchanged,
-                "removed": self.removed,
-                "set_aside": self.defects.rows_set_aside,
-            },
+            "rows": self.outcome(),
             "sums": [
                 {"currency": currency, "billing_month": f"{month:%Y-%m}", "rows": part.rows}
-                | {metric: _plain(total) for metric, total in part.totals().items()}
+                | {metric: plain(total) for metric, total in part.sums().items()}
                 for (currency, month), part in sorted(self.sums.items())
             ],
             "defects": [
@@ -124,7 +93,7 @@ class ImportSummary:
             months = list(items)
             rows += [_sums_row(currency, f"{month:%Y-%m}", part) for (_, month), part in months]
             if len(months) > 1:
-                rows.append(_sums_row(currency, "all", MonthSum.over(part for _, part in months)))
+                rows.append(_sums_row(currency, "all", RowSums.over(part for _, part in months)))
         return _table(rows, left=2)
 
     def _defects_table(self) -> list[str]:
@@ -134,13 +103,8 @@ class ImportSummary:
         return _table(rows, left=2)
 
 
-def _sums_row(currency: str, month: str, part: MonthSum) -> list[str]:
-    return [currency, month, f"{part.rows:,}", *map(_plain, part.totals().values())]
-
-
-def _plain(amount: Decimal) -> str:
-    text = f"{amount:f}"
-    return text.rstrip("0").rstrip(".") if "." in text else text
+def _sums_row(currency: str, month: str, part: RowSums) -> list[str]:
+    return [currency, month, f"{part.rows:,}", *map(plain, part.sums().values())]
 
 
 def _table(rows: Sequence[Sequence[str]], *, left: int) -> list[str]:

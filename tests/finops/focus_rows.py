@@ -64,7 +64,11 @@ class MemoryCollection:
     def find(
         self, filter: Mapping[str, Any], projection: Mapping[str, Any]
     ) -> list[dict[str, Any]]:
-        return [{"_id": doc["_id"]} for doc in self.documents.values() if _matches(doc, filter)]
+        return [
+            {name: doc[name] for name in projection if name in doc}
+            for doc in self.documents.values()
+            if _matches(doc, filter)
+        ]
 
     def insert_many(self, documents: Sequence[dict[str, Any]], ordered: bool = True) -> None:
         for document in documents:

@@ -15,6 +15,7 @@ from django.core.management.base import BaseCommand, CommandError
 from tqdm import tqdm
 
 from finops.importing.errors import ImportFailedError
+from finops.importing.journal import Journal
 from finops.importing.run import OnProgress, Progress, import_files
 from finops.models import Dataset
 from replication import mongo, status
@@ -77,6 +78,7 @@ class Command(BaseCommand):
                 summary = import_files(
                     paths,
                     database[source.collection],
+                    Journal(source),
                     keep_missing=keep_missing,
                     on_progress=on_progress,
                 )
