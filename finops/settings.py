@@ -111,6 +111,8 @@ MONGO_SECRET_DIR = Path(env.str("MONGO_SECRET_DIR", default="/run/secrets"))
 REPLICATION_LEASE = timedelta(seconds=env.float("REPLICATION_LEASE", default=8.0))
 REPLICATION_SLICE = timedelta(seconds=env.float("REPLICATION_SLICE", default=300.0))
 REPLICATION_SUPERVISOR_PERIOD = env.float("REPLICATION_SUPERVISOR_PERIOD", default=3.0)  # seconds
+# A slot of a worker drives several streams at once, each in a thread.
+REPLICATION_STREAMS_PER_SLOT = env.int("REPLICATION_STREAMS_PER_SLOT", default=32)
 
 # --- Metrics --------------------------------------------------------------------------------------
 # Where the processes of a group (a worker with its children, a web server with its processes) add

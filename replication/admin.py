@@ -8,6 +8,7 @@ from django.http import HttpRequest
 
 from replication.models import Connection, Flow
 from replication.status import FlowStatus, status_of
+from replication.steering import pause, resume
 
 
 @admin.register(Connection)
@@ -81,18 +82,18 @@ class FlowAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic in the s
 
     @admin.action(description="Pause: stop copying, keep the position")
     def pause(self, request: HttpRequest, flows: QuerySet[Flow]) -> None:
-        count = flows.update(enabled=False)
+        count = pause(flows)
         self.message_user(request, f"{count} paused. A running slice stops within seconds.")
 
     @admin.action(description="Resume: go on from the position, forget the last error")
     def resume(self, request: HttpRequest, flows: QuerySet[Flow]) -> None:
-        count = flows.update(enabled=True, failure="", failed_at=None)
+        count = resume(flows)
         self.message_user(request, f"{count} resumed. A worker takes them up within seconds.")
 
     def save_model(self, request: HttpRequest, obj: Flow, form: Any, change: bool) -> None:
         # Whoever saves a flow has seen its error, and what they changed may have mended it.
-        obj.failure, obj.failed_at = "", None
         super().save_model(request, obj, form, change)
+        obj.failures.all().delete()
 
 
 def _status(flow: Flow) -> FlowStatus:

@@ -1,34 +1,35 @@
-"""A flow at work in this process, without Celery: slices one after the other, in a thread.
+"""A flow at work in this process, without Celery: its streams side by side, for as long as told.
 
-It takes the same lease as any worker, so it never works beside one: Celery's workers leave the
-flow alone for as long as this lasts, and go on with it afterwards.
+They take the same leases as any worker's, so none ever works beside one: Celery's workers leave
+them alone for as long as this lasts, and go on with them afterwards.
 """
 
 import threading
 import time
+from collections.abc import Callable
 from contextvars import copy_context
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from enum import StrEnum
 
-import pymongo
 import structlog
 from django.db import connections
-from pymongo.errors import PyMongoError
 
-from replication.errors import ReplicationError, describe
-from replication.lease import Leases, LeaseState
-from replication.models import Flow
+from replication.crew import Crew
+from replication.errors import InvalidConfiguration, describe
 from replication.mongo import client_for, replace_clients
-from replication.position import MongoTracker, Phase, Position, control_database
-from replication.spec import StreamSpec
-from replication.worker import Clients, Outcome, Timing, run_slice
+from replication.roster import Roster
+from replication.slices import Clients, Outcome, SliceResult, Timing
+from replication.spec import StreamId, StreamSpec
+from replication.status import FlowStatus, UnknownFlow, flow_status
+from replication.steering import note_failure
+from replication.waiting import seen_streams
+from replication.worker import run_slice
 
 log = structlog.get_logger(__name__)
 
-_ROW_CHECK = 1.0  # seconds between looks at the flow's row
-_PAUSE = 0.5  # seconds before a flow in trouble, or one that another worker has, is tried again
-_LOOK = 1.5  # seconds for a look at the destination
+_LOOK = 1.0  # seconds between looks at the flow's row, and for streams that nobody works on
+_POLL = 0.1  # seconds between looks at the stop
 
 
 class End(StrEnum):
@@ -42,42 +43,27 @@ class End(StrEnum):
 
 @dataclass(frozen=True)
 class Look:
-    """A flow as it is stored at one moment."""
+    """A flow as it is seen at one moment."""
 
     at: float  # monotonic seconds
-    position: Position | None = None
-    lease: LeaseState | None = None
+    status: FlowStatus | None = None
     error: str = ""
-
-    @property
-    def lag(self) -> float | None:
-        """Seconds that the copy is behind the source."""
-        moments = [
-            self.position.position_at if self.position else None,
-            self.lease.caught_up_at if self.lease else None,
-        ]
-        known = [moment for moment in moments if moment is not None]
-        if not known:
-            return None
-        return max(0.0, (datetime.now(UTC) - max(known)).total_seconds())
 
 
 class ForegroundFlow:
-    """Works on one flow in a thread until ``stop`` or until it cannot go on.
+    """Works on one flow in threads until ``stop`` or until it cannot go on.
 
-    With ``wait`` it waits for a flow that another worker holds; otherwise that is an end.
+    With ``wait`` it waits for what another worker holds; otherwise it ends when that is all.
     """
 
     def __init__(self, name: str, *, lease: timedelta, wait: bool) -> None:
         self.name = name
         self.end: End | None = None
         self.error = ""
-        self.waiting = False  # for another worker to leave
+        self.waiting = False  # for other workers to leave
         self._timing = Timing(lease=lease)
         self._wait = wait
         self._stop = threading.Event()
-        self._row_at = 0.0
-        self._spec: StreamSpec | None = None
         self._thread = threading.Thread(
             target=copy_context().run, args=(self._work_and_tidy,), name=f"flow-{name}"
         )
@@ -87,7 +73,7 @@ class ForegroundFlow:
         self._thread.start()
 
     def stop(self) -> None:
-        """Tell it to finish what it is at, and to give up the lease. Returns at once."""
+        """Tell it to finish what it is at, and to give up its leases. Returns at once."""
         self._stop.set()
 
     def join(self) -> None:
@@ -95,23 +81,17 @@ class ForegroundFlow:
         self._thread.join()
 
     def look(self) -> Look:
-        """Read where the flow stands; within 2 seconds, whatever its destination does."""
+        """See where the flow stands; within 2 seconds, whatever its destination does."""
         now = time.monotonic()
         try:
-            flow = Flow.objects.select_related("source", "destination").get(name=self.name)
-            with pymongo.timeout(_LOOK):
-                control = control_database(client_for(flow.destination.name))
-                key = flow.spec().key
-                position = MongoTracker(control).load(key)
-                return Look(now, position, Leases.seen_in(control).states([key]).get(key))
-        except (PyMongoError, ReplicationError) as error:
-            return Look(now, error=describe(error))
-        except Flow.DoesNotExist:
+            return Look(now, flow_status(self.name))
+        except UnknownFlow:
             return Look(now, error="The flow was removed.")
 
     def _work_and_tidy(self) -> None:
         try:
-            self._work()
+            with Crew(self._work_on, stopping=self._stop.is_set) as crew:
+                self._work(crew)
         except Exception as error:  # noqa: BLE001 - ends this flow alone; the command reports it
             self.error = describe(error)
             self.end = End.FAILED
@@ -119,51 +99,60 @@ class ForegroundFlow:
         finally:
             connections.close_all()  # those of this thread
 
-    def _work(self) -> None:
-        clients = Clients(get=client_for, replace=replace_clients)
+    def _work(self, crew: Crew) -> None:
+        look_at = 0.0
         while self.end is None:
-            flow = self._runnable()
             if self._stop.is_set():
                 self.end = End.STOPPED
-            elif flow is None:
-                self.end = End.PAUSED
-            else:
-                self._spec = flow.spec()
-                self._row_at = time.monotonic() + _ROW_CHECK
-                result = run_slice(self._spec, clients, self._timing, wanted=self._wanted)
-                self._after(flow, result.outcome, result.error)
+            elif time.monotonic() >= look_at:
+                self.end = self._look_around(crew)
+                look_at = time.monotonic() + _LOOK
+            for member, result in crew.ends(_POLL):
+                self._after(member.id, result)
+        crew.end_all()
+        while crew.members:
+            for member, result in crew.ends(_POLL):
+                self._after(member.id, result)
 
-    def _after(self, flow: Flow, outcome: Outcome, error: str) -> None:
+    def _look_around(self, crew: Crew) -> End | None:
+        """Begin and end streams as the flow's row says; return why there is nothing to do."""
+        roster = Roster.read(self.name)
+        if not roster.flows:
+            return End.PAUSED
+        for member in crew.members.values():
+            if roster.changed(member.id, member.spec):
+                member.leave.set()
+        seen = seen_streams(roster)
+        for stream, live in seen.items():
+            if not live and stream not in crew.members:
+                self._begin(crew, roster, stream)
+        self.waiting = any(seen.values()) and not crew.members
+        if self.waiting and not self._wait:
+            return End.HELD
+        return End.FAILED if roster.failed and not seen and not crew.members else None
+
+    def _begin(self, crew: Crew, roster: Roster, stream: StreamId) -> None:
+        try:
+            spec = roster.spec(stream)
+        except InvalidConfiguration as error:
+            self._fail(stream, f"Configuration: {describe(error)}")
+        else:
+            if spec is not None:
+                crew.begin(stream, spec)
+
+    def _work_on(self, spec: StreamSpec, wanted: Callable[[], bool]) -> SliceResult:
+        clients = Clients(get=client_for, replace=replace_clients)
+        return run_slice(spec, clients, self._timing, wanted=wanted)
+
+    def _after(self, stream: StreamId, result: SliceResult) -> None:
+        if result.outcome is Outcome.FAILED:
+            self._fail(stream, result.error)
+        elif result.outcome is Outcome.TROUBLE:
+            self.error = result.error
+
+    def _fail(self, stream: StreamId, error: str) -> None:
         self.error = error
-        if outcome is Outcome.FAILED:
-            Flow.objects.filter(id=flow.id).update(failure=error, failed_at=datetime.now(UTC))
-            self.end = End.FAILED
-        elif outcome in (Outcome.NO_LEASE, Outcome.LOST):
-            self.waiting = True
-            if self._wait:
-                self._stop.wait(_PAUSE)
-            elif not self._stop.is_set():
-                self.end = End.HELD
-        elif outcome is Outcome.TROUBLE:
-            self._stop.wait(_PAUSE)
-
-    def _wanted(self) -> bool:
-        if self._stop.is_set():
-            return False
-        self.waiting = False
-        now = time.monotonic()
-        if now >= self._row_at:
-            self._row_at = now + _ROW_CHECK
-            flow = self._runnable()
-            return flow is not None and flow.spec() == self._spec
-        return True
-
-    def _runnable(self) -> Flow | None:
-        return (
-            Flow.objects.select_related("source", "destination")
-            .filter(name=self.name, enabled=True, failure="")
-            .first()
-        )
+        note_failure(stream, error)
 
 
 class StatusLine:
@@ -176,32 +165,33 @@ class StatusLine:
     def text(self, flow: ForegroundFlow, look: Look) -> str:
         """Return where the flow stands."""
         before, self._before = self._before, look
-        position = look.position
+        status = look.status
         parts = [self._name]
         if flow.waiting:
             parts.append("waiting for another worker to leave")
-        elif position is None:
+        elif status is None or not any(stream.batches for stream in status.streams):
             parts.append("starting")
-        elif position.phase is Phase.SNAPSHOT:
+        elif status.copying and status.snapshot_copied is not None:
             parts.append(_copying(look, before))
         else:
-            parts.append("streaming" if position.phase is Phase.STREAM else "starting")
-            parts.append(f"{position.events:,} events")
+            parts.append("streaming")
+            parts.append(f"{status.events:,} events")
             parts.append(f"{_rate(look, before, 'events'):,.0f}/s")
-            if look.lag is not None:
-                parts.append(f"lag {look.lag:.1f} s")
-        if position is not None:
-            parts.append(f"{position.batch:,} batches")
-        error = look.error or flow.error or (look.lease.error if look.lease else None)
+            if status.lag_seconds is not None:
+                parts.append(f"lag {status.lag_seconds:.1f} s")
+        if status is not None:
+            if len(status.streams) > 1:
+                parts.append(f"{len(status.streams):,} collections")
+            parts.append(f"{sum(stream.batches for stream in status.streams):,} batches")
+        error = look.error or (status.error if status else None) or flow.error
         if error and not flow.waiting:
             parts.append(error)
         return " · ".join(parts)
 
 
 def _copying(look: Look, before: Look | None) -> str:
-    position = look.position
-    copied = (position.snapshot_copied if position else 0) or 0
-    total = max((position.snapshot_total if position else 0) or 0, copied)
+    copied = (look.status.snapshot_copied if look.status else 0) or 0
+    total = max((look.status.snapshot_total if look.status else 0) or 0, copied)
     rate = _rate(look, before, "snapshot_copied")
     left = ""
     if rate > 0:
@@ -210,7 +200,7 @@ def _copying(look: Look, before: Look | None) -> str:
 
 
 def _rate(look: Look, before: Look | None, field: str) -> float:
-    if before is None or before.position is None or look.position is None:
+    if before is None or before.status is None or look.status is None:
         return 0.0
-    more = (getattr(look.position, field) or 0) - (getattr(before.position, field) or 0)
+    more = (getattr(look.status, field) or 0) - (getattr(before.status, field) or 0)
     return max(0.0, more / max(look.at - before.at, 0.001))

@@ -132,12 +132,14 @@ class Leases:
 
     def states(self, keys: Iterable[str]) -> dict[str, LeaseState]:
         """Return the leases of these streams by key; a stream without one is left out."""
-        found = self._leases.aggregate(
-            [
-                {"$match": {"_id": {"$in": list(keys)}}},
-                {"$set": {"expired": _EXPIRED}},
-            ]
-        )
+        return self._seen({"_id": {"$in": list(keys)}})
+
+    def of_flows(self, flow_ids: Iterable[UUID]) -> dict[str, LeaseState]:
+        """Return the leases of all streams of these flows, by key."""
+        return self._seen({"flow": {"$in": [str(flow_id) for flow_id in flow_ids]}})
+
+    def _seen(self, chosen: Mapping[str, Any]) -> dict[str, LeaseState]:
+        found = self._leases.aggregate([{"$match": chosen}, {"$set": {"expired": _EXPIRED}}])
         return {
             lease["_id"]: LeaseState(
                 live=not lease["expired"],

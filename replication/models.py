@@ -16,9 +16,9 @@ from replication.filters import filter_problem
 from replication.references import read_secret
 from replication.rules import FieldAction, FieldRule, read_rules
 from replication.scope import PLACEHOLDER, CollectionScope, copy_name
-from replication.spec import CONTROL_DATABASE, Namespace, StreamSpec, WriteMode
+from replication.spec import CONTROL_DATABASE, Namespace, StreamSpec, WriteMode, stream_key
 
-__all__ = ["Connection", "Flow", "OnHistoryLost", "OnPoison"]
+__all__ = ["Connection", "Flow", "OnHistoryLost", "OnPoison", "StreamFailure"]
 
 _SHORTEST_KEY = 16  # characters
 
@@ -116,8 +116,6 @@ class Flow(models.Model):
     )
     snapshots_asked = models.PositiveIntegerField(default=0, editable=False)
     skips_asked = models.PositiveIntegerField(default=0, editable=False)
-    failure = models.TextField(blank=True, editable=False)
-    failed_at = models.DateTimeField(null=True, editable=False)
 
     class Meta:
         ordering = ["name"]
@@ -142,6 +140,19 @@ class Flow(models.Model):
         """The names of the copies."""
         return self.scope.renamed(self.destination_collection)
 
+    def source_of(self, collection: str) -> Namespace:
+        """Return where a collection is read, by its name in the source."""
+        return Namespace(self.source.name, self.source_database, collection)
+
+    def destination_of(self, collection: str) -> Namespace:
+        """Return where its copy is."""
+        copy = copy_name(self.destination_collection, collection)
+        return Namespace(self.destination.name, self.destination_database, copy)
+
+    def key_of(self, collection: str) -> str:
+        """Return the id of its stream's lease and position."""
+        return stream_key(self.id, self.source_of(collection))
+
     def spec(self) -> StreamSpec:
         """Return what a worker needs to know of a flow of one collection."""
         return self.stream(self.scope.items[0])
@@ -154,12 +165,11 @@ class Flow(models.Model):
         """
         rules = read_rules(self.field_rules)
         hashes = any(rule.action is FieldAction.HASH for rule in rules)
-        copy = copy_name(self.destination_collection, collection)
         return StreamSpec(
             flow_id=self.id,
             flow_name=self.name,
-            source=Namespace(self.source.name, self.source_database, collection),
-            destination=Namespace(self.destination.name, self.destination_database, copy),
+            source=self.source_of(collection),
+            destination=self.destination_of(collection),
             partition_fields=tuple(self.partition_fields),
             snapshot_again=self.on_history_lost == OnHistoryLost.SNAPSHOT,
             snapshots_asked=self.snapshots_asked,
@@ -251,3 +261,23 @@ class Flow(models.Model):
                         f" {other.destination_collection!r}."
                     }
                 )
+
+
+class StreamFailure(models.Model):
+    """Why one collection of a flow stands still until somebody resumes the flow."""
+
+    flow = models.ForeignKey(Flow, on_delete=models.CASCADE, related_name="failures")
+    collection = models.CharField(max_length=255)  # in the source
+    error = models.TextField()
+    failed_at = models.DateTimeField()
+
+    class Meta:
+        ordering = ["flow", "collection"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["flow", "collection"], name="replication_streamfailure_stream"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.flow}: {self.collection}"

@@ -25,6 +25,19 @@ class Namespace:
         return f"{self.connection}/{self.database}.{self.collection}"
 
 
+@dataclass(frozen=True)
+class StreamId:
+    """A stream by what is known of it everywhere: its flow and the collection in the source."""
+
+    flow_id: UUID
+    collection: str
+
+
+def stream_key(flow_id: UUID, source: Namespace) -> str:
+    """Return the id of a stream's lease and position."""
+    return f"{flow_id}/{source}"
+
+
 class WriteMode(StrEnum):
     """How a copy is kept from being doubled and from going back."""
 
@@ -64,7 +77,7 @@ class StreamSpec:
     @property
     def key(self) -> str:
         """The id of the stream's lease and position."""
-        return f"{self.flow_id}/{self.source}"
+        return stream_key(self.flow_id, self.source)
 
     @property
     def scope_hash(self) -> str:

@@ -1,21 +1,23 @@
 """All that the rest of the product may see and do with flows: their state and their marks."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from enum import StrEnum
+from datetime import datetime, timedelta
+from typing import TypeVar
 from uuid import UUID
 
 import pymongo
 from pymongo.errors import PyMongoError
 
+from replication.discovery import collections_of, stored
 from replication.errors import ReplicationError, describe
-from replication.lease import Leases, LeaseState
 from replication.marks import Mark, Marks
 from replication.models import Flow
 from replication.mongo import client_for
-from replication.position import MongoTracker, Phase, Position, control_database
+from replication.position import control_database
+from replication.records import Records, read_records
 from replication.spec import Namespace
+from replication.stream_status import FlowState, StreamStatus, stream_status
 
 __all__ = [
     "FlowState",
@@ -23,39 +25,43 @@ __all__ = [
     "Mark",
     "Namespace",
     "ReplicationError",
+    "SeveralCollections",
+    "StreamStatus",
     "UnknownFlow",
     "clear_marks",
+    "destination_of",
     "flow_names",
     "flow_status",
+    "source_of",
+    "status_of",
     "touched_partitions",
 ]
 
 _PATIENCE = 1.5  # seconds for a look at a cluster, so that a page with a dead one still renders
+Known = TypeVar("Known")
 
 
 class UnknownFlow(ReplicationError):
     """No flow of that name exists."""
 
 
-class FlowState(StrEnum):
-    """What a flow is doing now."""
-
-    DISABLED = "disabled"
-    WAITING = "waiting"  # for a worker
-    SNAPSHOT = "snapshot"
-    STREAMING = "streaming"
-    FAILED = "failed"  # until somebody resumes it
+class SeveralCollections(ReplicationError):
+    """What was asked for is known of flows of one collection only."""
 
 
 @dataclass(frozen=True)
 class FlowStatus:
-    """A flow as it is at this moment. Dates are aware (UTC)."""
+    """A flow as it is at this moment. Dates are aware (UTC).
+
+    Of a flow of several collections the numbers are the sums, ``lag_seconds`` is that of the
+    collection furthest behind, and the dates are those from which on all of them are so far.
+    """
 
     id: UUID
     name: str
     enabled: bool
     state: FlowState
-    source: Namespace
+    source: Namespace  # of several collections: what the flow's scope says
     destination: Namespace
     partition_fields: tuple[str, ...]
     events: int  # change events applied
@@ -68,6 +74,15 @@ class FlowStatus:
     snapshot_total: int | None
     waiting_since: datetime | None  # when the oldest mark that nobody cleared yet was made
     error: str | None
+    snapshot_left: timedelta | None = None
+    skipped_at: datetime | None = None  # changes were left out then, and no snapshot since
+    streams: tuple[StreamStatus, ...] = ()
+    as_source: bool = True  # no filter and no rule makes the copy differ from its source
+
+    @property
+    def failed(self) -> int:
+        """How many of the streams stand still until somebody resumes the flow."""
+        return sum(stream.state is FlowState.FAILED for stream in self.streams)
 
 
 def flow_names() -> list[str]:
@@ -84,43 +99,58 @@ def flow_status(name: str) -> FlowStatus:
     return status_of(_flow(name))
 
 
+def source_of(name: str) -> Namespace:
+    """Return the one collection that a flow reads, without a look at any cluster.
+
+    Raises:
+        UnknownFlow: no flow has that name.
+        SeveralCollections: it reads more than one.
+    """
+    flow = _flow(name)
+    return flow.source_of(_single(flow))
+
+
+def destination_of(name: str) -> Namespace:
+    """Return the one collection that a flow writes; raises as ``source_of`` does."""
+    flow = _flow(name)
+    return flow.destination_of(_single(flow))
+
+
 def status_of(flow: Flow) -> FlowStatus:
     """Look at a flow whose row is at hand, as ``flow_status`` does."""
-    spec = flow.spec()
-    position: Position | None = None
-    lease: LeaseState | None = None
+    records = Records()
     waiting_since: datetime | None = None
-    error = flow.failure or None
+    unseen: str | None = None
     try:
         with pymongo.timeout(_PATIENCE):
-            control = control_database(client_for(flow.destination.name))
-            position = MongoTracker(control).load(spec.key)
-            lease = Leases.seen_in(control).states([spec.key]).get(spec.key)
-            waiting_since = Marks(control).oldest(str(flow.id))
+            records = read_records(flow.destination.name, [flow.id])
+            waiting_since = _marks(flow).oldest(str(flow.id))
     except (PyMongoError, ReplicationError) as failure:
-        error = error or f"The destination {flow.destination.name!r}: {describe(failure)}"
-    if lease is not None:
-        error = error or lease.error
-    position_at = _position_at(position, lease)
-    lag = None if position_at is None else (datetime.now(UTC) - position_at).total_seconds()
+        unseen = f"The destination {flow.destination.name!r}: {describe(failure)}"
+    streams = _streams(flow, records)
+    single = flow.scope.single
     return FlowStatus(
         id=flow.id,
         name=flow.name,
         enabled=flow.enabled,
-        state=_state(flow, position, lease),
-        source=spec.source,
-        destination=spec.destination,
-        partition_fields=spec.partition_fields,
-        events=position.events if position else 0,
-        last_event_at=position.last_event_at if position else None,
-        position_at=position_at,
-        consistent_since=position.consistent_since if position else None,
-        lag_seconds=None if lag is None else max(0.0, lag),
-        copying=position is not None and position.phase is not Phase.STREAM,
-        snapshot_copied=position.snapshot_copied if position else None,
-        snapshot_total=position.snapshot_total if position else None,
+        state=_state(flow, streams),
+        source=flow.source_of(single or flow.collection),
+        destination=flow.destination_of(single or flow.collection),
+        partition_fields=tuple(flow.partition_fields),
+        events=sum(stream.events for stream in streams),
+        last_event_at=_known(max, (stream.last_event_at for stream in streams)),
+        position_at=_of_all(min, [stream.position_at for stream in streams]),
+        consistent_since=_of_all(max, [stream.consistent_since for stream in streams]),
+        lag_seconds=_known(max, (stream.lag_seconds for stream in streams)),
+        copying=any(stream.copying for stream in streams),
+        snapshot_copied=_known(sum, (stream.snapshot_copied for stream in streams)),
+        snapshot_total=_known(sum, (stream.snapshot_total for stream in streams)),
         waiting_since=waiting_since,
-        error=error,
+        error=_error(streams, unseen),
+        snapshot_left=_known(max, (stream.snapshot_left for stream in streams)),
+        skipped_at=_known(max, (stream.skipped_at for stream in streams)),
+        streams=streams,
+        as_source=not (flow.filter or flow.field_rules),
     )
 
 
@@ -154,24 +184,75 @@ def _flow(name: str) -> Flow:
         ) from None
 
 
+def _single(flow: Flow) -> str:
+    single = flow.scope.single
+    if single is None:
+        raise SeveralCollections(
+            f"The flow {flow.name!r} copies several collections ({flow.collection}): choose a flow"
+            " of one collection."
+        )
+    return single
+
+
 def _marks(flow: Flow) -> Marks:
     return Marks(control_database(client_for(flow.destination.name)))
 
 
-def _state(flow: Flow, position: Position | None, lease: LeaseState | None) -> FlowState:
+def _streams(flow: Flow, records: Records) -> tuple[StreamStatus, ...]:
+    failures = dict(flow.failures.values_list("collection", "error"))
+    streams = []
+    for collection in collections_of(flow, stored(flow, records.positions), failures):
+        key = flow.key_of(collection)
+        streams.append(
+            stream_status(
+                flow.source_of(collection),
+                flow.destination_of(collection),
+                records.positions.get(key),
+                records.leases.get(key),
+                enabled=flow.enabled,
+                failure=failures.get(collection),
+            )
+        )
+    return tuple(streams)
+
+
+def _state(flow: Flow, streams: Sequence[StreamStatus]) -> FlowState:
+    """A flow is what the first of these is that any of its streams is."""
     if not flow.enabled:
         return FlowState.DISABLED
-    if flow.failure:
-        return FlowState.FAILED
-    if position is None or lease is None or not lease.live:
-        return FlowState.WAITING
-    return FlowState.STREAMING if position.phase is Phase.STREAM else FlowState.SNAPSHOT
+    states = {stream.state for stream in streams}
+    for state in (FlowState.FAILED, FlowState.SNAPSHOT, FlowState.STREAMING):
+        if state in states:
+            return state
+    return FlowState.WAITING
 
 
-def _position_at(position: Position | None, lease: LeaseState | None) -> datetime | None:
-    """An idle stream saves its position rarely, but reports with its lease that it is idle."""
-    moments = [
-        position.position_at if position else None,
-        lease.caught_up_at if lease else None,
-    ]
-    return max((moment for moment in moments if moment is not None), default=None)
+def _error(streams: Sequence[StreamStatus], unseen: str | None) -> str | None:
+    failed = [stream for stream in streams if stream.state is FlowState.FAILED]
+    told = failed or [stream for stream in streams if stream.error]
+    if not failed and unseen:
+        return unseen
+    if not told:
+        return None
+    if len(streams) == 1:
+        return told[0].error
+    what = "have failed" if failed else "are in trouble"
+    return (
+        f"{len(told)} of {len(streams)} collections {what}; {told[0].collection}: {told[0].error}"
+    )
+
+
+def _known(
+    combine: Callable[[Iterable[Known]], Known], values: Iterable[Known | None]
+) -> Known | None:
+    """Combine the values that are known; None where none is."""
+    known = [value for value in values if value is not None]
+    return combine(known) if known else None
+
+
+def _of_all(
+    combine: Callable[[Iterable[Known]], Known], values: Sequence[Known | None]
+) -> Known | None:
+    """Combine the values if all of them are known."""
+    known = [value for value in values if value is not None]
+    return combine(known) if known and len(known) == len(values) else None

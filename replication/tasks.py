@@ -1,33 +1,29 @@
 """The tasks of replication: a supervisor that looks, and slices that work."""
 
-import time
-from collections import defaultdict
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from contextvars import copy_context
-from datetime import UTC, datetime
+import random
 from uuid import UUID
 
-import pymongo
 import structlog
 from celery import shared_task
 from django.conf import settings
-from pymongo.errors import PyMongoError
+from django.db import DatabaseError, connections
+from kombu.exceptions import OperationalError
 
-from replication.errors import ReplicationError, describe
-from replication.lease import Leases
-from replication.models import Flow
-from replication.mongo import Client, client_for, replace_clients
-from replication.position import control_database
-from replication.spec import StreamSpec
+from replication.mongo import Client, Purpose, client_for, replace_clients
+from replication.roster import Roster
+from replication.slices import Clients, Outcome, SliceResult, Timing
+from replication.slots import Slot, SlotLimits
+from replication.spec import StreamId
+from replication.steering import note_failure
+from replication.waiting import waiting_streams
 from replication.warm_stop import worker_stopping
-from replication.worker import Clients, Outcome, Timing, run_slice
+from replication.worker import run_slice
 
 log = structlog.get_logger(__name__)
 
-_LOOK = 1.5  # seconds for one cluster
-_LOOKS_AT_ONCE = 16
-_FLOW_CHECK = 1.0  # seconds between looks at a flow's row while a slice works
+# Messages of one look. Of thousands of streams each has its chance at one of the next looks, and
+# the queue of busy workers does not grow by thousands every few seconds.
+_MESSAGES = 64
 
 
 @shared_task(name="replication.tasks.supervise")
@@ -36,86 +32,53 @@ def supervise() -> None:
 
     Touches no data, and may run several times at once: a slice without a lease ends at once.
     """
-    waiting: defaultdict[str, list[StreamSpec]] = defaultdict(list)
-    flows = Flow.objects.filter(enabled=True, failure="").select_related("source", "destination")
-    for flow in flows:
-        waiting[flow.destination.name].append(flow.spec())
-    looks = []
-    for connection, specs in waiting.items():
-        try:
-            looks.append((connection, client_for(connection), specs))
-        except (PyMongoError, ReplicationError) as error:
-            log.warning("cluster_not_configured", connection=connection, error=describe(error))
-    if looks:
-        # One dead cluster must not delay the look at the others.
-        with ThreadPoolExecutor(min(len(looks), _LOOKS_AT_ONCE)) as pool:
-            contexts = [copy_context() for _look in looks]  # the log lines of all have one id
-            for idle in pool.map(
-                lambda context, look: context.run(_without_lease, *look), contexts, looks
-            ):
-                for spec in idle:
-                    _enqueue(spec.flow_id)
+    waiting = waiting_streams(Roster.read())
+    for stream in random.sample(waiting, min(len(waiting), _MESSAGES)):
+        _enqueue(stream)
 
 
 @shared_task(name="replication.tasks.run_stream_slice")
-def run_stream_slice(flow_id: str) -> None:
-    """Work on a flow's stream for a slice of time, then hand over to the next slice."""
-    flow = _runnable(UUID(flow_id))
-    if flow is None:
-        return
-    spec = flow.spec()
-    with structlog.contextvars.bound_contextvars(flow=flow.name):
-        result = run_slice(
-            spec,
-            Clients(get=client_for, replace=replace_clients),
-            Timing(lease=settings.REPLICATION_LEASE),
-            wanted=_wanted(spec),
-        )
-    if result.outcome is Outcome.FAILED:
-        Flow.objects.filter(id=flow.id).update(failure=result.error, failed_at=datetime.now(UTC))
-    elif result.outcome is Outcome.HANDED_OVER and _runnable(flow.id):
-        _enqueue(flow.id)
-
-
-def _enqueue(flow_id: UUID) -> None:
-    # A message that nobody takes is worthless soon: the supervisor sends another.
-    run_stream_slice.apply_async(
-        (str(flow_id),), expires=2 * settings.REPLICATION_SUPERVISOR_PERIOD
+def run_stream_slice(flow_id: str, collection: str) -> None:
+    """Work on a stream, and beside it on others that nobody takes, for a slice of time."""
+    clients = Clients(get=_client, replace=replace_clients)
+    timing = Timing(lease=settings.REPLICATION_LEASE)
+    slot = Slot(
+        lambda spec, wanted: run_slice(spec, clients, timing, wanted=wanted),
+        waiting=waiting_streams,
+        ended=_after,
+        stopping=worker_stopping.is_set,
+        limits=SlotLimits(
+            streams=settings.REPLICATION_STREAMS_PER_SLOT,
+            time=settings.REPLICATION_SLICE.total_seconds(),
+        ),
     )
+    slot.run(StreamId(UUID(flow_id), collection))
 
 
-def _runnable(flow_id: UUID) -> Flow | None:
-    return (
-        Flow.objects.select_related("source", "destination")
-        .filter(id=flow_id, enabled=True, failure="")
-        .first()
-    )
-
-
-def _wanted(spec: StreamSpec) -> Callable[[], bool]:
-    """Return what tells a slice whether to go on: its time, the worker's stop, the flow's row."""
-    ends = time.monotonic() + settings.REPLICATION_SLICE.total_seconds()
-    look_at = time.monotonic() + _FLOW_CHECK
-
-    def wanted() -> bool:
-        nonlocal look_at
-        now = time.monotonic()
-        if worker_stopping.is_set() or now >= ends:
-            return False
-        if now >= look_at:
-            look_at = now + _FLOW_CHECK
-            flow = _runnable(spec.flow_id)
-            return flow is not None and flow.spec() == spec
-        return True
-
-    return wanted
-
-
-def _without_lease(connection: str, client: Client, specs: list[StreamSpec]) -> list[StreamSpec]:
+def _client(connection: str, purpose: Purpose) -> Client:
     try:
-        with pymongo.timeout(_LOOK):
-            states = Leases.seen_in(control_database(client)).states([spec.key for spec in specs])
-    except PyMongoError as error:
-        log.warning("cluster_unreachable", connection=connection, error=describe(error))
-        return []
-    return [spec for spec in specs if spec.key not in states or not states[spec.key].live]
+        return client_for(connection, purpose)
+    finally:
+        connections.close_all()  # those of a stream's thread, which may not need them for hours
+
+
+def _after(stream: StreamId, result: SliceResult) -> None:
+    try:
+        if result.outcome is Outcome.FAILED:
+            note_failure(stream, result.error)
+        elif result.outcome is Outcome.HANDED_OVER and Roster.read().runnable(stream):
+            _enqueue(stream)
+    except DatabaseError as error:
+        # The supervisor takes the stream up again, and a failure comes again with it.
+        log.warning("end_not_noted", stream=str(stream), error=type(error).__name__)
+
+
+def _enqueue(stream: StreamId) -> None:
+    try:
+        # A message that nobody takes is worthless soon: the supervisor sends another.
+        run_stream_slice.apply_async(
+            (str(stream.flow_id), stream.collection),
+            expires=2 * settings.REPLICATION_SUPERVISOR_PERIOD,
+        )
+    except OperationalError as error:
+        log.warning("message_not_sent", stream=str(stream), error=type(error).__name__)

@@ -115,7 +115,8 @@ def test_nothing_is_published_before_a_snapshot_is_whole(
 ) -> None:
     positions = cluster["replication"]["positions"]
     key = flow.spec().key
-    positions.insert_one({"_id": key, "epoch": 1, "batch": 1, "phase": "snapshot"})
+    known = {"_id": key, "flow": str(flow.id), "epoch": 1, "batch": 1}
+    positions.insert_one({**known, "phase": "snapshot"})
     touch(cluster, flow, FIRST, SECOND)
     build_touched_segments()
     with pytest.raises(NoCostData):

@@ -10,6 +10,8 @@ from pymongo import MongoClient
 from accounts.levels import PermissionLevel
 from replication.models import Flow as FlowRow
 from replication.mongo import close_clients
+from replication.spec import StreamId
+from replication.steering import note_failure
 from tests.people import sign_in_as
 from tests.replication.rows import row_of
 from tests.replication.running import Document, Flow, running
@@ -47,17 +49,17 @@ def test_the_list_shows_how_flows_are_going(admin: Client, row: FlowRow, flow: F
         page = admin.get(reverse(FLOWS)).content.decode()
     for shown in ("costs", "streaming", "7 of 7"):
         assert shown in page
-    FlowRow.objects.update(failure="Poison: 121")
+    note_failure(StreamId(row.id, "rows"), "Poison: 121")
     assert "Poison: 121" in admin.get(reverse(FLOWS)).content.decode()
 
 
 def test_pause_and_resume(admin: Client, row: FlowRow) -> None:
     act(admin, "pause", row)
     assert not FlowRow.objects.get().enabled
-    FlowRow.objects.update(failure="Poison: 121")
+    note_failure(StreamId(row.id, "rows"), "Poison: 121")
     act(admin, "resume", row)
     resumed = FlowRow.objects.get()
-    assert (resumed.enabled, resumed.failure) == (True, "")
+    assert (resumed.enabled, resumed.failures.count()) == (True, 0)
 
 
 def test_a_connections_form_shows_every_problem(admin: Client) -> None:
@@ -78,7 +80,7 @@ def test_a_connections_form_shows_every_problem(admin: Client) -> None:
 def test_a_flows_form_shows_its_state_and_forgets_its_error_when_saved(
     admin: Client, row: FlowRow
 ) -> None:
-    FlowRow.objects.update(failure="Poison: 121")
+    note_failure(StreamId(row.id, "rows"), "Poison: 121")
     url = reverse("admin:replication_flow_change", args=[row.pk])
     assert "Poison: 121" in admin.get(url).content.decode()
     form = {
@@ -95,4 +97,5 @@ def test_a_flows_form_shows_its_state_and_forgets_its_error_when_saved(
     }
     assert admin.post(url, form).status_code == 302
     saved = FlowRow.objects.get()
-    assert (saved.failure, saved.partition_fields, saved.on_history_lost) == ("", ["Day"], "stop")
+    assert (saved.partition_fields, saved.on_history_lost) == (["Day"], "stop")
+    assert not saved.failures.exists()

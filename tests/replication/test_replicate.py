@@ -8,13 +8,17 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
+from uuid import UUID
 
 import pytest
 from django.core.management import CommandError, call_command
 
+from replication.crew import Crew
 from replication.foreground import End, ForegroundFlow, Look, StatusLine
-from replication.lease import LeaseState
-from replication.position import Phase, Position
+from replication.spec import StreamId
+from replication.status import FlowState, FlowStatus, Namespace, StreamStatus
+from replication.steering import note_failure
 from tests.replication.rows import row_of
 from tests.replication.running import Flow, raw, running
 from tests.waiting import wait_until
@@ -114,8 +118,7 @@ def test_what_cannot_run_is_refused_before_anything_begins(flow: Flow, mongo_ser
     ]:
         with pytest.raises(CommandError, match=message):
             call_command("replicate", *arguments)
-    row.failure = "Poison: 121."
-    row.save()
+    note_failure(StreamId(row.id, "rows"), "Poison: 121.")
     with pytest.raises(CommandError, match=r"has failed \(Poison: 121"):
         call_command("replicate", "costs")
     row.enabled = False
@@ -128,7 +131,7 @@ def test_what_cannot_run_is_refused_before_anything_begins(flow: Flow, mongo_ser
 
 def test_a_flow_that_cannot_read_its_row_ends_instead_of_hanging() -> None:
     class Broken(ForegroundFlow):
-        def _runnable(self) -> None:
+        def _look_around(self, _crew: Crew) -> None:
             raise OSError("a disk is gone")
 
     flow = Broken("costs", lease=timedelta(seconds=8), wait=True)
@@ -137,18 +140,55 @@ def test_a_flow_that_cannot_read_its_row_ends_instead_of_hanging() -> None:
     assert (flow.end, flow.error) == (End.FAILED, "OSError")
 
 
+def seen(at: float, state: FlowState, **fields: Any) -> Look:
+    """A flow of one collection as it is seen at a moment."""
+    here, there = Namespace("source", "a", "rows"), Namespace("destination", "b", "rows")
+    stream = StreamStatus(here, there, state, batches=fields.pop("batches", 0))
+    values: dict[str, Any] = {
+        "id": UUID(int=1),
+        "name": "costs",
+        "enabled": True,
+        "state": state,
+        "source": here,
+        "destination": there,
+        "partition_fields": (),
+        "events": 0,
+        "last_event_at": None,
+        "position_at": None,
+        "consistent_since": None,
+        "lag_seconds": None,
+        "copying": False,
+        "snapshot_copied": None,
+        "snapshot_total": None,
+        "waiting_since": None,
+        "error": None,
+        "streams": (stream,) * fields.pop("collections", 1),
+        **fields,
+    }
+    return Look(at, FlowStatus(**values))
+
+
 def test_the_line_tells_how_far_and_how_fast() -> None:
     flow = ForegroundFlow("costs", lease=timedelta(seconds=8), wait=False)
     line = StatusLine("costs")
-    copying = Position("k", 1, 3, Phase.SNAPSHOT, snapshot_copied=1000, snapshot_total=5000)
-    assert line.text(flow, Look(0.0, None)) == "costs · starting"
-    assert line.text(flow, Look(1.0, copying)) == "costs · copied 1,000 of 5,000 · 3 batches"
-    more = copying.moved({"snapshot_copied": 2000})
-    assert "copied 2,000 of 5,000, 0:00:06 left" in line.text(flow, Look(3.0, more))
-    lease = LeaseState(live=True, error="AutoReconnect", caught_up_at=datetime.now(UTC))
-    following = Position("k", 1, 9, Phase.STREAM, events=100)
-    line.text(flow, Look(4.0, following))
-    text = line.text(flow, Look(6.0, following.moved({"events": 1100}), lease))
-    assert (
-        text == "costs · streaming · 1,100 events · 500/s · lag 0.0 s · 10 batches · AutoReconnect"
+    copying = {"copying": True, "snapshot_total": 5000, "batches": 3}
+    assert line.text(flow, Look(0.0)) == "costs · starting"
+    first = seen(1.0, FlowState.SNAPSHOT, snapshot_copied=1000, **copying)
+    assert line.text(flow, first) == "costs · copied 1,000 of 5,000 · 3 batches"
+    second = seen(3.0, FlowState.SNAPSHOT, snapshot_copied=2000, **copying)
+    assert "copied 2,000 of 5,000, 0:00:06 left" in line.text(flow, second)
+    line.text(flow, seen(4.0, FlowState.STREAMING, events=100, batches=9))
+    last = seen(
+        6.0, FlowState.STREAMING, events=1100, batches=10, lag_seconds=0.04, error="AutoReconnect"
     )
+    assert (
+        line.text(flow, last)
+        == "costs · streaming · 1,100 events · 500/s · lag 0.0 s · 10 batches · AutoReconnect"
+    )
+
+
+def test_the_line_counts_collections_where_there_are_several() -> None:
+    flow = ForegroundFlow("costs", lease=timedelta(seconds=8), wait=False)
+    several = seen(1.0, FlowState.STREAMING, batches=2, collections=3)
+    text = StatusLine("costs").text(flow, several)
+    assert text == "costs · streaming · 0 events · 0/s · 3 collections · 6 batches"

@@ -9,6 +9,7 @@ from pymongo import MongoClient
 
 from replication.models import Flow as FlowRow
 from replication.mongo import close_clients
+from replication.spec import StreamId
 from replication.status import (
     FlowState,
     FlowStatus,
@@ -18,6 +19,7 @@ from replication.status import (
     flow_status,
     touched_partitions,
 )
+from replication.steering import note_failure, pause, resume
 from tests.conftest import free_port
 from tests.replication.rows import row_of
 from tests.replication.running import Document, Flow, running
@@ -68,12 +70,14 @@ def test_a_running_flow_tells_how_far_it_is(row: FlowRow, flow: Flow) -> None:
 
 
 def test_a_paused_or_failed_flow_says_so(row: FlowRow) -> None:
-    FlowRow.objects.update(failure="Poison: 121")
+    note_failure(StreamId(row.id, "rows"), "Poison: 121")
     assert (flow_status("costs").state, flow_status("costs").error) == (
         FlowState.FAILED,
         "Poison: 121",
     )
-    FlowRow.objects.update(failure="", enabled=False)
+    resume(FlowRow.objects.all())
+    assert flow_status("costs").state is FlowState.WAITING
+    pause(FlowRow.objects.all())
     assert flow_status("costs").state is FlowState.DISABLED
 
 

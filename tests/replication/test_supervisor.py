@@ -14,25 +14,31 @@ from replication.lease import Leases
 from replication.models import Flow as FlowRow
 from replication.mongo import close_clients
 from replication.position import control_database
+from replication.spec import StreamId
+from replication.steering import note_failure
 from replication.tasks import run_stream_slice, supervise
 from replication.warm_stop import SharedFlag
 from tests.conftest import free_port
 from tests.replication.rows import new_connection, row_of
 from tests.replication.running import Document, Flow, raw
 
-pytestmark = pytest.mark.django_db
+# Other threads look at the rows too.
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+Message = tuple[str, str]  # a flow's id and a collection
 
 
 @pytest.fixture
-def enqueued(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The ids of the flows that slices were enqueued for; no broker is needed."""
-    ids: list[str] = []
+def enqueued(monkeypatch: pytest.MonkeyPatch) -> list[Message]:
+    """The streams that slices were enqueued for; no broker is needed."""
+    messages: list[Message] = []
 
-    def remember(arguments: tuple[str], **_options: Any) -> None:
-        ids.extend(arguments)
+    def remember(arguments: Message, **_options: Any) -> None:
+        messages.append(arguments)
 
     monkeypatch.setattr(run_stream_slice, "apply_async", remember)
-    return ids
+    return messages
 
 
 @pytest.fixture
@@ -62,11 +68,12 @@ def another(row: FlowRow) -> Callable[..., FlowRow]:
 def test_only_flows_that_nobody_works_on_are_enqueued(
     row: FlowRow,
     another: Callable[..., FlowRow],
-    enqueued: list[str],
+    enqueued: list[Message],
     mongo: MongoClient[Document],
 ) -> None:
     another("paused", enabled=False)
-    another("failed", failure="Poison: 121")
+    failed = another("failed")
+    note_failure(StreamId(failed.id, "failed"), "Poison: 121")
     dead = new_connection("dead", f"mongodb://127.0.0.1:{free_port()}/")
     another("unreachable", destination=dead)
     broken = new_connection("broken", "mongodb://localhost/", auth_method="entra")
@@ -76,29 +83,29 @@ def test_only_flows_that_nobody_works_on_are_enqueued(
     leases.acquire(worked_on.spec().key, worked_on.id, session=Binary(b"x" * 16, 4), seed=0)
     began = time.monotonic()
     supervise()
-    assert enqueued == [str(row.id)]
+    assert enqueued == [(str(row.id), "rows")]
     assert time.monotonic() - began < 3
 
 
 def test_a_slice_works_for_its_time_and_enqueues_the_next(
-    row: FlowRow, flow: Flow, enqueued: list[str], settings: Settings
+    row: FlowRow, flow: Flow, enqueued: list[Message], settings: Settings
 ) -> None:
     settings.REPLICATION_SLICE = timedelta(seconds=1)
     flow.source.insert_many([{"_id": n} for n in range(5)])
-    run_stream_slice(str(row.id))
+    run_stream_slice(str(row.id), "rows")
     assert raw(flow.copy) == raw(flow.source)
-    assert enqueued == [str(row.id)]
+    assert enqueued == [(str(row.id), "rows")]
 
 
-def test_a_flow_that_cannot_work_stops_and_says_why(row: FlowRow, enqueued: list[str]) -> None:
+def test_a_flow_that_cannot_work_stops_and_says_why(row: FlowRow, enqueued: list[Message]) -> None:
     row.source.auth_method = "entra"
     row.source.tenant_id = "contoso"
     row.source.save()
-    run_stream_slice(str(row.id))
-    row.refresh_from_db()
-    assert row.failure.startswith("Configuration: tenant_id is 'contoso'")
-    assert row.failed_at is not None
-    run_stream_slice(str(row.id))
+    run_stream_slice(str(row.id), "rows")
+    failure = row.failures.get()
+    assert failure.collection == "rows"
+    assert failure.error.startswith("Configuration: tenant_id is 'contoso'")
+    run_stream_slice(str(row.id), "rows")
     assert enqueued == []
 
 

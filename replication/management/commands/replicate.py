@@ -16,6 +16,7 @@ from django.core.management.base import BaseCommand, CommandError
 from replication.foreground import End, ForegroundFlow, StatusLine
 from replication.models import Flow
 from replication.mongo import close_clients
+from replication.status import FlowStatus
 
 _LINE_EVERY_ON_A_TERMINAL, _LINE_EVERY_ELSEWHERE = 1.0, 5.0  # seconds
 _LOOK_AROUND = 0.1
@@ -84,7 +85,7 @@ class Command(BaseCommand):
     def _end_of(self, flow: ForegroundFlow) -> str:
         """Say where a flow stands; return what to complain about, if anything."""
         look = flow.look()
-        self.stdout.write(f"{flow.name}: {flow.end or End.STOPPED}. {_standing(look.position)}")
+        self.stdout.write(f"{flow.name}: {flow.end or End.STOPPED}. {_standing(look.status)}")
         if flow.end is End.HELD:
             return (
                 f"Another worker has the flow {flow.name!r}: stop it, or wait for it with --wait."
@@ -93,27 +94,32 @@ class Command(BaseCommand):
             )
         if flow.end is End.FAILED:
             return f"{flow.name}: {flow.error} Resume the flow in the admin when that is mended."
+        if look.status is not None and look.status.failed:
+            return f"{flow.name}: {look.status.error} Resume the flow when that is mended."
         return ""
 
 
-def _standing(position: Any) -> str:
-    if position is None:
+def _standing(status: FlowStatus | None) -> str:
+    if status is None or not any(stream.batches for stream in status.streams):
         return "Nothing was copied."
-    if position.consistent_since is None:
+    if status.consistent_since is None:
         return (
-            f"The copy is not whole: {position.snapshot_copied or 0:,} of about"
-            f" {position.snapshot_total or 0:,} documents; it goes on from there."
+            f"The copy is not whole: {status.snapshot_copied or 0:,} of about"
+            f" {status.snapshot_total or 0:,} documents; it goes on from there."
         )
-    reached = f"{position.position_at:%Y-%m-%d %H:%M:%S} UTC" if position.position_at else "unknown"
-    return f"{position.events:,} events applied; the copy holds everything up to {reached}."
+    reached = f"{status.position_at:%Y-%m-%d %H:%M:%S} UTC" if status.position_at else "unknown"
+    return f"{status.events:,} events applied; the copy holds everything up to {reached}."
 
 
 def _chosen(names: Sequence[str], every: bool) -> list[str]:
     if bool(names) == every:
         raise CommandError("Name the flows to run, or give --all.")
     known = {flow.name: flow for flow in Flow.objects.all()}
+    failures = {
+        name: failed for name, flow in known.items() if (failed := _failure_of(flow)) is not None
+    }
     if every:
-        names = [name for name, flow in known.items() if flow.enabled and not flow.failure]
+        names = [name for name, flow in known.items() if flow.enabled and name not in failures]
         if not names:
             raise CommandError("There is no flow that is enabled.")
     problems = []
@@ -125,13 +131,19 @@ def _chosen(names: Sequence[str], every: bool) -> list[str]:
             )
         elif not flow.enabled:
             problems.append(f"The flow {name!r} is paused: enable it in the admin.")
-        elif flow.failure:
+        elif name in failures:
             problems.append(
-                f"The flow {name!r} has failed ({flow.failure}): resume it in the admin."
+                f"The flow {name!r} has failed ({failures[name]}): resume it in the admin."
             )
     if problems:
         raise CommandError(" ".join(problems))
     return list(dict.fromkeys(names))
+
+
+def _failure_of(flow: Flow) -> str | None:
+    """Return why there is nothing to run: the failure of a flow's only collection."""
+    failures = dict(flow.failures.values_list("collection", "error"))
+    return failures.get(flow.scope.single) if flow.scope.single else None
 
 
 @contextmanager

@@ -4,7 +4,7 @@ import json
 import sys
 import time
 from argparse import ArgumentParser, ArgumentTypeError
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -13,10 +13,12 @@ from django.core.management.base import BaseCommand, CommandError
 from pymongo.errors import PyMongoError
 from tqdm import tqdm
 
+from replication.discovery import collections_of, listed, stored
 from replication.errors import ReplicationError, describe
 from replication.models import Flow
 from replication.mongo import client_for, close_clients
 from replication.ranges import Kind
+from replication.records import read_records
 from replication.settling import Pace
 from replication.verification import Verification, Verifier
 
@@ -71,35 +73,71 @@ class Command(BaseCommand):
                 f"There is no flow {name!r}; there are: {known}.", returncode=_CANNOT_TELL
             )
         try:
-            with _progress(name) as (show, set_total):
-                verifier = Verifier(
-                    flow.spec(),
-                    client_for(flow.source.name),
-                    client_for(flow.destination.name),
-                    repair=repair,
-                    pace=Pace() if flow.enabled and not flow.failure else Pace(without_owner=0.0),
-                    on_progress=show,
-                )
-                set_total(sample or verifier.total())
-                result = verifier.verify_sample(sample) if sample else verifier.verify_all()
+            results = {
+                collection: _verified(flow, collection, repair=repair, sample=sample)
+                for collection in _collections(flow)
+            }
         except (PyMongoError, ReplicationError) as error:
             raise CommandError(f"{name}: {describe(error)}", returncode=_CANNOT_TELL) from error
         finally:
             close_clients()
-        self.stdout.write(as_json(result) if json else as_text(result, repair=repair))
-        if result.remaining:
+        self.stdout.write(as_json(name, results) if json else as_text(name, results, repair=repair))
+        if any(result.remaining for result in results.values()):
             sys.exit(1)
-        if result.unsettled:
+        if not results or any(result.unsettled for result in results.values()):
             sys.exit(_CANNOT_TELL)
 
 
-def as_text(result: Verification, *, repair: bool) -> str:
-    """Return the summary for people."""
+def _collections(flow: Flow) -> Sequence[str]:
+    """Return the collections of a flow; all that its patterns find have to be known.
+
+    Raises:
+        PyMongoError, ReplicationError: a side cannot be asked.
+    """
+    if not flow.scope.has_patterns:
+        return flow.scope.names
+    positions = read_records(flow.destination.name, [flow.id]).positions
+    there = listed(flow.source.name, flow.source_database)
+    return collections_of(flow, there, stored(flow, positions))
+
+
+def _verified(flow: Flow, collection: str, *, repair: bool, sample: int | None) -> Verification:
+    standing = not flow.enabled or flow.failures.filter(collection=collection).exists()
+    with _progress(_named(flow, collection)) as (show, set_total):
+        verifier = Verifier(
+            flow.stream(collection),
+            client_for(flow.source.name),
+            client_for(flow.destination.name),
+            repair=repair,
+            pace=Pace(without_owner=0.0) if standing else Pace(),
+            on_progress=show,
+        )
+        set_total(sample or verifier.total())
+        return verifier.verify_sample(sample) if sample else verifier.verify_all()
+
+
+def _named(flow: Flow, collection: str) -> str:
+    return flow.name if flow.scope.single else f"{flow.name}, {collection}"
+
+
+def as_text(flow: str, results: Mapping[str, Verification], *, repair: bool) -> str:
+    """Return the summary for people: of each collection, and of all where there are several."""
+    if not results:
+        return f"{flow}: nothing in the source matches the flow's patterns yet."
+    if len(results) == 1:
+        return "\n".join(_lines(flow, result, repair=repair) for result in results.values())
+    texts = [_lines(f"{flow}, {name}", each, repair=repair) for name, each in results.items()]
+    unequal = [name for name, each in results.items() if each.remaining or each.unsettled]
+    verdict = f"not equal: {', '.join(unequal)}" if unequal else "all equal"
+    return "\n".join((*texts, f"{flow}: {len(results):,} collections, {verdict}."))
+
+
+def _lines(name: str, result: Verification, *, repair: bool) -> str:
     rate = result.source.count / max(result.seconds, 0.001)
     what = f"{result.source.count:,} {'random ' if result.sample else ''}documents of the source"
     if not result.sample:
         what += f" and {result.destination.count:,} of the destination"
-    lines = [f"{result.flow}: {what} in {result.seconds:,.1f} s ({rate:,.0f}/s)"]
+    lines = [f"{name}: {what} in {result.seconds:,.1f} s ({rate:,.0f}/s)"]
     if not result.sample and result.source == result.destination:
         lines.append(f"Digest of both sides: {result.source}")
     if result.differences and not result.running:
@@ -125,32 +163,39 @@ def as_text(result: Verification, *, repair: bool) -> str:
     return "\n".join(lines)
 
 
-def as_json(result: Verification) -> str:
+def as_json(flow: str, results: Mapping[str, Verification]) -> str:
     """Return the result for programs; ``_id`` values are Extended JSON."""
-    return json.dumps(
-        {
-            "flow": result.flow,
-            "equal": not result.remaining and not result.unsettled,
-            "sample": result.sample,
-            "running": result.running,
-            "source": {"count": result.source.count, "digest": str(result.source)},
-            "destination": {"count": result.destination.count, "digest": str(result.destination)},
-            "ranges": result.ranges,
-            "ranges_looked_into": result.ranges_looked_into,
-            "rechecked": result.rechecked,
-            **{kind.value: result.counts[kind] for kind in Kind},
-            "unsettled": result.unsettled,
-            "repaired": result.repaired,
-            "refused": result.refused,
-            "remaining": result.remaining,
-            "listed": [
-                {"kind": kind.value, "_id": json.loads(json_util.dumps(key))}
-                for kind, key in result.listed
-            ],
-            "seconds": round(result.seconds, 3),
-        },
-        ensure_ascii=False,
-    )
+    collections = [{"collection": name, **_as_values(result)} for name, result in results.items()]
+    found: dict[str, Any] = {"flow": flow}
+    if len(collections) == 1:
+        found |= collections[0]
+    else:
+        equal = bool(collections) and all(each["equal"] for each in collections)
+        found |= {"equal": equal, "collections": collections}
+    return json.dumps(found, ensure_ascii=False)
+
+
+def _as_values(result: Verification) -> dict[str, Any]:
+    return {
+        "equal": not result.remaining and not result.unsettled,
+        "sample": result.sample,
+        "running": result.running,
+        "source": {"count": result.source.count, "digest": str(result.source)},
+        "destination": {"count": result.destination.count, "digest": str(result.destination)},
+        "ranges": result.ranges,
+        "ranges_looked_into": result.ranges_looked_into,
+        "rechecked": result.rechecked,
+        **{kind.value: result.counts[kind] for kind in Kind},
+        "unsettled": result.unsettled,
+        "repaired": result.repaired,
+        "refused": result.refused,
+        "remaining": result.remaining,
+        "listed": [
+            {"kind": kind.value, "_id": json.loads(json_util.dumps(key))}
+            for kind, key in result.listed
+        ],
+        "seconds": round(result.seconds, 3),
+    }
 
 
 def _verdict(result: Verification) -> str:

@@ -1,0 +1,109 @@
+"""How one stream is going: what its position, its lease and its failure tell together."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+
+from replication.lease import LeaseState
+from replication.position import Phase, Position
+from replication.spec import Namespace
+
+
+class FlowState(StrEnum):
+    """What a flow, or a stream of it, is doing now."""
+
+    DISABLED = "disabled"
+    WAITING = "waiting"  # for a worker
+    SNAPSHOT = "snapshot"
+    STREAMING = "streaming"
+    FAILED = "failed"  # until somebody resumes it
+
+
+@dataclass(frozen=True)
+class StreamStatus:
+    """One collection of a flow as it is at this moment. Dates are aware (UTC)."""
+
+    source: Namespace
+    destination: Namespace
+    state: FlowState
+    events: int = 0  # change events applied
+    batches: int = 0  # commits
+    owners: int = 0  # how often somebody took the stream over
+    last_event_at: datetime | None = None
+    position_at: datetime | None = None  # the copy holds everything up to here
+    consistent_since: datetime | None = None
+    lag_seconds: float | None = None
+    copying: bool = False  # a snapshot has begun and not ended: the copy is not whole
+    snapshot_copied: int | None = None
+    snapshot_total: int | None = None
+    snapshot_left: timedelta | None = None  # of the time it takes, as far as can be told
+    skipped_at: datetime | None = None  # changes were left out then, and no snapshot since
+    error: str | None = None
+
+    @property
+    def collection(self) -> str:
+        """The collection in the source, by which a flow's streams are told apart."""
+        return self.source.collection
+
+
+def stream_status(
+    source: Namespace,
+    destination: Namespace,
+    position: Position | None,
+    lease: LeaseState | None,
+    *,
+    enabled: bool,
+    failure: str | None,
+) -> StreamStatus:
+    """Put together what is known of a stream."""
+    state = _state(position, lease, enabled=enabled, failed=failure is not None)
+    error = failure or (lease.error if lease else None)
+    if position is None:
+        return StreamStatus(source, destination, state, error=error)
+    now = datetime.now(UTC)
+    position_at = _position_at(position, lease)
+    lag = None if position_at is None else max(0.0, (now - position_at).total_seconds())
+    return StreamStatus(
+        source,
+        destination,
+        state,
+        events=position.events,
+        batches=position.batch,
+        owners=position.epoch,
+        last_event_at=position.last_event_at,
+        position_at=position_at,
+        consistent_since=position.consistent_since,
+        lag_seconds=lag,
+        copying=position.phase is not Phase.STREAM,
+        snapshot_copied=position.snapshot_copied,
+        snapshot_total=position.snapshot_total,
+        snapshot_left=_snapshot_left(position, now),
+        skipped_at=position.skipped_at,
+        error=error,
+    )
+
+
+def _state(
+    position: Position | None, lease: LeaseState | None, *, enabled: bool, failed: bool
+) -> FlowState:
+    if not enabled:
+        return FlowState.DISABLED
+    if failed:
+        return FlowState.FAILED
+    if position is None or lease is None or not lease.live:
+        return FlowState.WAITING
+    return FlowState.STREAMING if position.phase is Phase.STREAM else FlowState.SNAPSHOT
+
+
+def _position_at(position: Position, lease: LeaseState | None) -> datetime | None:
+    """An idle stream saves its position rarely, but reports with its lease that it is idle."""
+    moments = [position.position_at, lease.caught_up_at if lease else None]
+    return max((moment for moment in moments if moment is not None), default=None)
+
+
+def _snapshot_left(position: Position, now: datetime) -> timedelta | None:
+    """Take it that the rest goes as fast as what was copied since the snapshot began."""
+    copied, total = position.snapshot_copied or 0, position.snapshot_total or 0
+    if position.phase is not Phase.SNAPSHOT or not copied or position.snapshot_began_at is None:
+        return None
+    return (now - position.snapshot_began_at) * (max(0, total - copied) / copied)
