@@ -8,15 +8,20 @@ ReplicationError
 ├── MissingPermission      signed in, but not allowed to do what the flow needs
 ├── HistoryLost            the source no longer has the events after the saved position
 ├── PoisonEvent            the destination refuses one document for good
+├── TooMuchAtOnce          a transaction holds more than the destination takes: smaller ones may do
+├── TooEarly               a unique index may take what is refused, after the changes that follow
 ├── Interrupted            the slice is over, nothing is wrong
 ├── LeaseLost              another worker owns the stream, or the lease could not be renewed
 └── Fenced                 another worker has raised the position's epoch: leave at once
 """
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
+from typing import Any
 
 from bson.errors import BSONError
+from django.db import DatabaseError
 from pymongo.errors import (
     BulkWriteError,
     ConfigurationError,
@@ -26,6 +31,8 @@ from pymongo.errors import (
     PyMongoError,
     WaitQueueTimeoutError,
 )
+
+from replication.refusals import POISON_CODES, Refusal
 
 
 class ReplicationError(Exception):
@@ -65,11 +72,39 @@ class HistoryLost(ReplicationError):
 
 
 class PoisonEvent(ReplicationError):
-    """The destination will never take one of the documents. ``code`` is the server's."""
+    """The destination will never take some of the documents. ``code`` is the server's.
 
-    def __init__(self, message: str, code: int) -> None:
+    ``refused`` says why by the documents' keys; it is empty where the server did not tell which.
+    """
+
+    def __init__(
+        self, message: str, code: int, refused: Mapping[bytes, Refusal] | None = None
+    ) -> None:
         super().__init__(message)
         self.code = code
+        self.refused = refused or {}
+
+
+class WritesRefused(OperationFailure):
+    """Some writes of a statement failed; ``refused`` names those that are poison, by key.
+
+    Of the server's answer it keeps the code and the labels, as the message may quote documents.
+    """
+
+    def __init__(
+        self, error: Mapping[str, Any], labels: Sequence[str], refused: Mapping[bytes, Refusal]
+    ) -> None:
+        details = {"errorLabels": list(labels), **_wanted_pause(error)}
+        super().__init__("a write was refused", error["code"], details)
+        self.refused = refused
+
+
+class TooMuchAtOnce(ReplicationError):
+    """The destination takes less in one transaction, or in the time that it gives to one."""
+
+
+class TooEarly(ReplicationError):
+    """A unique index refuses a document that it may take together with later changes."""
 
 
 class Interrupted(ReplicationError):
@@ -90,6 +125,7 @@ class FailureKind(StrEnum):
     TRANSIENT = "transient"  # back off and go on
     REAUTHENTICATE = "reauthenticate"  # once with new clients, then it is a missing permission
     POISON = "poison"  # one document: set it aside or stop
+    TOO_MUCH = "too much at once"  # the same in smaller pieces
     HISTORY_LOST = "history lost"  # snapshot again or stop, by the flow's policy
     CONFIGURATION = "configuration"  # stop until somebody changes something
     OWNERSHIP = "ownership"  # the stream is no longer this worker's: leave without a trace
@@ -119,9 +155,8 @@ _AUTHENTICATION_CODES = frozenset({13, 18, 391})
 # CappedPositionLost, InvalidResumeToken, ChangeStreamFatalError, ChangeStreamHistoryLost, and the
 # older "resume of change stream was not possible".
 _HISTORY_CODES = frozenset({136, 260, 280, 286, 40576, 40585})
-# DollarPrefixedFieldName, ImmutableField (also _id: NaN), DocumentValidationFailure,
-# BSONObjectTooLarge, DuplicateKey (of a secondary index), KeyTooLong.
-_POISON_CODES = frozenset({52, 66, 121, 10334, 11000, 11001, 12582, 17280, 17419, 17420})
+# TransactionTooLarge, TransactionExceededLifetimeLimitSeconds, TransactionTooLargeForCache.
+_TOO_MUCH_CODES = frozenset({257, 290, 388})
 # IllegalOperation (no transactions here), CommandNotFound, InvalidOptions, InvalidNamespace,
 # OptionNotSupportedOnView, CommandNotSupported, unrecognised stage, no change streams here.
 _CONFIGURATION_CODES = frozenset({20, 59, 72, 73, 115, 166, 167, 303, 40324, 40573})
@@ -130,6 +165,8 @@ _BY_TYPE: tuple[tuple[type[Exception], FailureKind], ...] = (
     (TokenUnavailable, FailureKind.TRANSIENT),
     (HistoryLost, FailureKind.HISTORY_LOST),
     (PoisonEvent, FailureKind.POISON),
+    (TooMuchAtOnce, FailureKind.TOO_MUCH),
+    (TooEarly, FailureKind.POISON),
     (Interrupted, FailureKind.OWNERSHIP),
     (LeaseLost, FailureKind.OWNERSHIP),
     (Fenced, FailureKind.OWNERSHIP),
@@ -139,16 +176,45 @@ _BY_TYPE: tuple[tuple[type[Exception], FailureKind], ...] = (
     (UnknownConnection, FailureKind.CONFIGURATION),
     (ConfigurationError, FailureKind.CONFIGURATION),
     (ConnectionFailure, FailureKind.TRANSIENT),
+    (DatabaseError, FailureKind.TRANSIENT),  # Django's: a connection's row could not be read
     (DocumentTooLarge, FailureKind.POISON),
     (BSONError, FailureKind.POISON),
 )
 _BY_CODE: tuple[tuple[frozenset[int], FailureKind], ...] = (
     (_HISTORY_CODES, FailureKind.HISTORY_LOST),
     (_AUTHENTICATION_CODES, FailureKind.REAUTHENTICATE),
-    (_POISON_CODES, FailureKind.POISON),
+    (POISON_CODES, FailureKind.POISON),
+    (_TOO_MUCH_CODES, FailureKind.TOO_MUCH),
     (_TRANSIENT_CODES, FailureKind.TRANSIENT),
     (_CONFIGURATION_CODES, FailureKind.CONFIGURATION),
 )
+
+# MaxTimeMSExpired, ExceededTimeLimit, and Cosmos DB's "too many requests".
+_THROTTLED_CODES = frozenset({50, 262, 16500})
+_RETRY_AFTER = re.compile(r"RetryAfterMs\s*[=:]\s*(\d{1,7})")
+_PAUSE = "retryAfterMs"
+
+
+def is_throttled(error: BaseException) -> bool:
+    """Whether a server has more to do than it can: less at once will help it."""
+    return isinstance(error, OperationFailure) and error.code in _THROTTLED_CODES
+
+
+def wanted_pause(error: BaseException) -> float:
+    """Return for how many seconds a server asks to be left alone, 0 if it does not say."""
+    if not isinstance(error, OperationFailure):
+        return 0.0
+    found = _wanted_pause({"errmsg": str(error), **(error.details or {})})
+    return float(found.get(_PAUSE, 0)) / 1000
+
+
+def _wanted_pause(error: Mapping[str, Any]) -> dict[str, int]:
+    """Return the pause of an answer in milliseconds, under the name that it has by itself."""
+    given = error.get(_PAUSE)
+    if isinstance(given, int):
+        return {_PAUSE: given}
+    found = _RETRY_AFTER.search(str(error.get("errmsg", "")))
+    return {_PAUSE: int(found[1])} if found else {}
 
 
 def sort_failure(error: BaseException) -> FailureKind:

@@ -65,7 +65,9 @@ class Marks:
         """Create what ``read`` needs to be quick."""
         self._collection.create_index([("flow", 1), ("_id", 1)])
 
-    def append(self, touched: TouchedPartitions, *, flow_id: str, session: ClientSession) -> None:
+    def append(
+        self, touched: TouchedPartitions, *, flow_id: str, session: ClientSession | None
+    ) -> None:
         """Insert the marks of a batch in its transaction."""
         documents = touched.documents(flow_id)
         if documents:

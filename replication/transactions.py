@@ -1,7 +1,7 @@
 """Transactions on the destination that end with the position: all of a batch is there, or none."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, Generic
+from typing import Any, Generic, Protocol
 
 import structlog
 from bson import Binary
@@ -10,7 +10,15 @@ from pymongo.client_session import ClientSession
 from pymongo.errors import OperationFailure, PyMongoError
 from pymongo.read_concern import ReadConcern
 
-from replication.errors import FailureKind, PoisonEvent, describe, sort_failure
+from replication.errors import (
+    FailureKind,
+    PoisonEvent,
+    TooMuchAtOnce,
+    WritesRefused,
+    describe,
+    is_throttled,
+    sort_failure,
+)
 from replication.mongo import Client
 from replication.position import Moved, Tracker
 
@@ -18,7 +26,6 @@ log = structlog.get_logger(__name__)
 
 # A statement that runs when its session is killed is waited for: keep each one short.
 WRITES_PER_STATEMENT = 1_000
-# The command around the documents has to fit into 16 MB with them.
 BYTES_PER_STATEMENT = 14 * 1024 * 1024
 _COMMIT_MILLISECONDS = 10_000
 _WRITE_CONFLICT = 112
@@ -26,7 +33,50 @@ _WRITE_CONFLICT = 112
 # transactions itself after a while.
 _CANNOT_KILL = frozenset({13, 59})
 
+_UNKNOWN_RESULT = "UnknownTransactionCommitResult"
+# After so many attempts at the same work a busy server is offered less at once.
+_THROTTLED_ATTEMPTS = 3
+
 Pause = Callable[[int, BaseException], None]
+Work = Callable[[ClientSession | None], None]
+
+
+class Commits(Protocol[Moved]):
+    """Commits work with a position. ``work`` gets the session of a transaction, if there is one.
+
+    ``run`` and ``save`` are as of FencedTransactions.
+    """
+
+    position: Moved
+
+    def run(self, work: Work, fields: Mapping[str, Any]) -> None:
+        """Do ``work`` and set ``fields`` of the position."""
+
+    def save(self, fields: Mapping[str, Any]) -> None:
+        """Set ``fields`` of the position without any other write."""
+
+
+def raise_unless_transient(error: PyMongoError) -> None:
+    """Return if the same may succeed later.
+
+    Raises:
+        PoisonEvent: the destination refuses a document.
+        TooMuchAtOnce: it would take less.
+        PyMongoError: anything else.
+    """
+    kind = sort_failure(error)
+    if kind is FailureKind.POISON:
+        code = error.code if isinstance(error, OperationFailure) else None
+        refused = error.refused if isinstance(error, WritesRefused) else {}
+        raise PoisonEvent(
+            f"The destination refuses a document of this batch: {describe(error)}.",
+            code or 0,
+            refused,
+        ) from None
+    if kind is FailureKind.TOO_MUCH:
+        raise TooMuchAtOnce(f"The batch is too much for one transaction: {describe(error)}.")
+    if kind is not FailureKind.TRANSIENT:
+        raise error
 
 
 class FencedTransactions(Generic[Moved]):
@@ -51,7 +101,7 @@ class FencedTransactions(Generic[Moved]):
         self._pause = pause
         self.position = position
 
-    def run(self, work: Callable[[ClientSession], None], fields: Mapping[str, Any]) -> None:
+    def run(self, work: Work, fields: Mapping[str, Any]) -> None:
         """Do ``work`` and set ``fields`` of the position in one transaction.
 
         ``work`` may be called several times, and only the last one's writes count.
@@ -59,15 +109,16 @@ class FencedTransactions(Generic[Moved]):
         Raises:
             Fenced: another owner has taken the stream over; nothing was committed.
             PoisonEvent: the destination refuses a document; nothing was committed.
+            TooMuchAtOnce: it would take less at once; nothing was committed.
             PyMongoError: a failure that is not transient; nothing was committed.
         """
-        self.position = self._until_known(lambda: self._once(work, fields))
+        self.position = self._until_known(lambda: self._once(work, fields), divisible=True)
 
     def save(self, fields: Mapping[str, Any]) -> None:
         """Set ``fields`` of the position without any other write. Raises as ``run`` does."""
         self.position = self._until_known(lambda: self._alone(fields))
 
-    def _until_known(self, attempt: Callable[[], Moved]) -> Moved:
+    def _until_known(self, attempt: Callable[[], Moved], *, divisible: bool = False) -> Moved:
         """Repeat until it is certain whether the commit happened.
 
         Nothing else may be tried before: the next commit would take this one's batch number in
@@ -80,14 +131,20 @@ class FencedTransactions(Generic[Moved]):
             except PyMongoError as error:
                 if self._session.in_transaction:
                     self._session.abort_transaction()
-                self._raise_unless_transient(error)
+                raise_unless_transient(error)
                 if getattr(error, "code", None) == _WRITE_CONFLICT:
                     # A statement of a dead owner can open its transaction after the first kill.
                     self._end_predecessors()
                 count += 1
                 self._pause(count, error)
+                # A commit of unknown result may still happen: nothing but the same may follow.
+                certain = not error.has_error_label(_UNKNOWN_RESULT)
+                if divisible and certain and count >= _THROTTLED_ATTEMPTS and is_throttled(error):
+                    raise TooMuchAtOnce(
+                        "The destination is too busy for the whole batch."
+                    ) from None
 
-    def _once(self, work: Callable[[ClientSession], None], fields: Mapping[str, Any]) -> Moved:
+    def _once(self, work: Work, fields: Mapping[str, Any]) -> Moved:
         self._session.start_transaction(
             read_concern=ReadConcern("snapshot"),
             write_concern=WriteConcern("majority"),
@@ -112,16 +169,6 @@ class FencedTransactions(Generic[Moved]):
         except PyMongoError as error:
             # The next conflict tries again; other failures are met by the next attempt itself.
             log.warning("sessions_not_ended", error=describe(error))
-
-    def _raise_unless_transient(self, error: PyMongoError) -> None:
-        kind = sort_failure(error)
-        if kind is FailureKind.POISON:
-            code = error.code if isinstance(error, OperationFailure) else None
-            raise PoisonEvent(
-                f"The destination refuses a document of this batch: {describe(error)}.", code or 0
-            ) from None
-        if kind is not FailureKind.TRANSIENT:
-            raise error
 
 
 def end_sessions(client: Client, sessions: Iterable[Binary]) -> None:
