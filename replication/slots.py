@@ -79,7 +79,7 @@ class Slot:
                 elif now >= look_at:
                     self._look_around()
                     look_at = time.monotonic() + self._limits.look
-                for member, result in crew.ends(_POLL):
+                for member, result in crew.ends(min(_POLL, self._limits.look)):
                     self._ended(member.id, result)
 
     def _look_around(self) -> None:
