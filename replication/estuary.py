@@ -14,7 +14,6 @@ from replication.config import AuthMethod, MongoConfig, MongoPolicy
 from replication.mapping import MappedConfig
 from replication.marks import Marks, TouchedPartitions
 from replication.mongo import Client
-from replication.parts import Part, Parts
 from replication.position import Moved, control_database
 from replication.spec import StreamSpec
 from replication.streams import RAW, raw_collection
@@ -77,7 +76,6 @@ class MongoEndpoint(Generic[Moved]):
         self._copy = raw_collection(client, spec.destination)
         self._marks = Marks(control_database(client))
         self._transactions = transactions
-        self.parts = Parts(control_database(client), spec.key)
 
     @property
     def position(self) -> Moved:
@@ -112,43 +110,16 @@ class MongoEndpoint(Generic[Moved]):
         self._write(writes, session)
         self._marks.append(touched, flow_id=str(self._spec.flow_id), session=session)
 
-    def copy(
-        self, documents: Sequence[RawBSONDocument], part: Part, fields: Mapping[str, Any]
-    ) -> None:
-        """Commit documents of a snapshot: what is missing or different here is written.
-
-        ``part`` is how far its part has come with them.
-        """
-
-        def work(session: ClientSession) -> None:
-            ids = [document["_id"] for document in documents]
-            present = {bytes(found.raw): found for found in self._find(ids, session)}
-            wanted = {bytes(document.raw): document for document in documents}
-            touched = TouchedPartitions(self._spec.partition_fields)
-            for raw, document in (*wanted.items(), *present.items()):
-                if raw not in present or raw not in wanted:
-                    touched.add(document)
-            if present:
-                self._write(
-                    {_key(item): raw for raw, item in wanted.items() if raw not in present},
-                    session,
-                )
-            else:
-                self._insert(documents, session)
-            self._marks.append(touched, flow_id=str(self._spec.flow_id), session=session)
-            self.parts.save(part, session)
-
-        self._transactions.run(work, fields)
-
-    def remove(self, keys: Sequence[RawBSONDocument], fields: Mapping[str, Any]) -> None:
-        """Commit the removal of documents, given as documents of their ``_id`` alone."""
-        writes: dict[bytes, bytes | None] = {bytes(key.raw): None for key in keys}
-        self._transactions.run(lambda session: self.write(writes, session), fields)
-
-    def keys(self) -> Iterator[RawBSONDocument]:
-        """Yield a document of the ``_id`` alone for every document of the copy, in no order."""
-        with self._copy.find({}, {"_id": 1}) as cursor:
-            yield from cursor
+    def insert(self, documents: Sequence[bytes], session: ClientSession) -> None:
+        """Insert documents that the copy lacks, and their marks, in an open transaction."""
+        touched = TouchedPartitions(self._spec.partition_fields)
+        if self._spec.partition_fields:
+            for document in documents:
+                touched.add(RawBSONDocument(document, RAW))
+        statements = sliced((len(document), RawBSONDocument(document)) for document in documents)
+        for statement in statements:
+            self._command({"insert": self._copy.name, "documents": statement}, session)
+        self._marks.append(touched, flow_id=str(self._spec.flow_id), session=session)
 
     def _touched_by(
         self, writes: Mapping[bytes, bytes | None], session: ClientSession
@@ -192,10 +163,6 @@ class MongoEndpoint(Generic[Moved]):
         for statement in sliced(updates):
             self._command({"update": self._copy.name, "updates": statement}, session)
 
-    def _insert(self, documents: Sequence[RawBSONDocument], session: ClientSession) -> None:
-        for statement in sliced((len(document.raw), document) for document in documents):
-            self._command({"insert": self._copy.name, "documents": statement}, session)
-
     def _command(self, command: dict[str, Any], session: ClientSession) -> None:
         reply = self._copy.database.command(
             {**command, "ordered": False}, session=session, codec_options=RAW
@@ -205,7 +172,3 @@ class MongoEndpoint(Generic[Moved]):
             # The driver does not raise for these, and a commit would end in 251 for ever. The
             # message may quote the document: only the code is kept.
             raise OperationFailure("a write was refused", bson.decode(failed[0].raw)["code"])
-
-
-def _key(document: RawBSONDocument) -> bytes:
-    return bson.encode({"_id": document["_id"]})

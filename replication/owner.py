@@ -1,7 +1,6 @@
 """What the owner of a stream does: copy everything once, then follow the changes."""
 
 import time
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any, NoReturn
 
@@ -29,6 +28,7 @@ class Owner:
         spec: StreamSpec,
         source: Collection[RawBSONDocument],
         endpoint: MongoEndpoint[Position],
+        snapshot: Snapshot,
         keeper: LeaseKeeper,
         patience: Patience,
         *,
@@ -38,6 +38,7 @@ class Owner:
         self._spec = spec
         self._source = source
         self._endpoint = endpoint
+        self._snapshot = snapshot
         self._keeper = keeper
         self._patience = patience
         self._idle_save = idle_save.total_seconds()
@@ -85,8 +86,7 @@ class Owner:
             raise HistoryLost("The saved position belongs to another destination of this flow.")
         anew = moved or position.generation == self._lost_generation
         if anew or position.phase is not Phase.STREAM:
-            go_on: Callable[[], None] = self._patience.check
-            Snapshot(self._source, self._endpoint, self._spec, go_on=go_on).run(anew=anew)
+            self._snapshot.run(anew=anew)
         else:
             self._follow(position)
 

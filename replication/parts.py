@@ -1,115 +1,130 @@
-"""Parts of a snapshot and how far each has come, kept until the snapshot is complete."""
+"""Parts of a snapshot, each a position of its own, kept until the snapshot is complete.
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+Whoever holds a part's lease copies it, and commits what it copies with the part's document. Its
+epoch and batch fence that as a stream's position fences a batch: two workers on one part copy
+nothing twice, and a snapshot that begins anew takes the parts of the one before out of existence.
+"""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import Any
 
-import bson
+from bson import Binary, ObjectId
 from pymongo.client_session import ClientSession
 from pymongo.database import Database
 
+from replication.lease import LEASES, Leases
+from replication.position import Tracker
+from replication.spans import EVERY_BRACKET, Span
+from replication.spec import StreamSpec
+
 PARTS = "parts"
-# BSON's order of types, which is the order of a scan by _id. A comparison in a filter finds only
-# values of the same bracket, so a scan that goes on needs the brackets above it by name.
-_BRACKETS: tuple[tuple[str, ...], ...] = (
-    ("minKey",),
-    ("null",),
-    ("int", "long", "double", "decimal"),
-    ("string", "symbol"),
-    ("object",),
-    ("binData",),
-    ("objectId",),
-    ("bool",),
-    ("date",),
-    ("timestamp",),
-    ("maxKey",),
-)
-_ALIASES = {
-    0xFF: "minKey",
-    0x0A: "null",
-    0x10: "int",
-    0x12: "long",
-    0x01: "double",
-    0x13: "decimal",
-    0x02: "string",
-    0x0E: "symbol",
-    0x03: "object",
-    0x05: "binData",
-    0x07: "objectId",
-    0x08: "bool",
-    0x09: "date",
-    0x11: "timestamp",
-    0x7F: "maxKey",
-}
 
 
 @dataclass(frozen=True)
 class Part:
-    """A part of a snapshot: documents in order of ``_id``, copied up to ``last``."""
+    """A part of a snapshot: the documents of a span, copied up to ``last``."""
 
+    key: str
+    flow: str
+    collection: str  # in the source
     number: int
-    copied: int = 0
-    last: tuple[Any, ...] = ()  # the last copied _id, none before the first
+    epoch: int = 0
+    batch: int = 0
+    span: Span = field(default_factory=Span)
+    fresh: bool = False  # the copy was empty: nothing has to be compared
+    sweeps: bool = False  # what the source lacks is removed from the copy
+    copied: int = 0  # documents of the source
+    last: bytes | None = None  # the last key that is done with, as a document
     done: bool = False
+    rate: float = 0.0  # documents per second lately
+    moved_at: datetime | None = None
 
-    def filters(self) -> Iterator[dict[str, Any]]:
-        """Yield filters whose results, each sorted by ``_id``, are what is left to copy.
+    @classmethod
+    def from_document(cls, document: Mapping[str, Any]) -> "Part":
+        """Read a stored part."""
+        known = {name: document[name] for name in cls.__dataclass_fields__ if name in document}
+        span = Span(document["lower"], document["upper"], tuple(document["brackets"]))
+        return cls(key=document["_id"], **known | {"span": span})
 
-        Flat ones, because not every server plans the others.
+    def moved(self, fields: Mapping[str, Any]) -> "Part":
+        """Return the part after a commit that set ``fields``."""
+        return replace(self, batch=self.batch + 1, **fields)
+
+
+class Parts(Tracker[Part]):
+    """The parts of streams' snapshots, in a destination's control database."""
+
+    def __init__(self, database: Database[dict[str, Any]]) -> None:
+        super().__init__(database.get_collection(PARTS), Part.from_document)
+        self._leases = database.get_collection(LEASES)
+
+    def plan(
+        self,
+        spec: StreamSpec,
+        spans: Sequence[Span],
+        session: ClientSession,
+        *,
+        fresh: bool,
+        sweeps: bool,
+    ) -> None:
+        """Forget an earlier snapshot's parts and begin anew.
+
+        Like ``clear`` it belongs into a transaction that ends with the stream's position: an
+        owner that was succeeded must not touch its successor's parts.
         """
-        if not self.last:
-            yield {}
-            return
-        (last,) = self.last
-        alias = _ALIASES[bson.encode({"_id": last})[4]]
-        yield {"_id": {"$gt": last}}
-        bracket = next(index for index, names in enumerate(_BRACKETS) if alias in names)
-        higher = [name for names in _BRACKETS[bracket + 1 :] for name in names]
-        if higher:
-            yield {"_id": {"$type": higher}}
-
-
-class Parts:
-    """The parts of one stream's snapshot, in the destination's control database."""
-
-    def __init__(self, database: Database[dict[str, Any]], key: str) -> None:
-        self._parts = database.get_collection(PARTS)
-        self._key = key
-
-    def plan(self, session: ClientSession) -> None:
-        """Forget an earlier snapshot's parts and begin anew: today with one part of everything.
-
-        Like every change of the parts it belongs into a transaction that ends with the position:
-        an owner that was succeeded must not touch its successor's parts.
-        """
-        self._parts.delete_many({"stream": self._key}, session=session)
-        self._parts.insert_one(
-            {"_id": f"{self._key}#0", "stream": self._key, "number": 0, "copied": 0, "done": False},
+        self.clear(spec.key, session)
+        # A name that no part ever had: a worker of an earlier one can commit nothing.
+        name = f"{spec.key}#{ObjectId()}"
+        self._positions.insert_many(
+            [
+                {
+                    "_id": f"{name}/{number}",
+                    "stream": spec.key,
+                    "flow": str(spec.flow_id),
+                    "collection": spec.source.collection,
+                    "number": number,
+                    "epoch": 0,
+                    "batch": 0,
+                    "lower": _stored(span.lower),
+                    "upper": _stored(span.upper),
+                    "brackets": list(span.brackets or EVERY_BRACKET),
+                    "fresh": fresh,
+                    "sweeps": sweeps,
+                    "copied": 0,
+                    "done": False,
+                }
+                for number, span in enumerate(spans)
+            ],
             session=session,
         )
 
-    def planned(self) -> bool:
-        """Whether there are any parts. A snapshot without them has to begin anew."""
-        return self._parts.find_one({"stream": self._key}, {"_id": 1}) is not None
+    def clear(self, stream: str, session: ClientSession) -> None:
+        """Forget the parts of a snapshot that is complete."""
+        self._positions.delete_many({"stream": stream}, session=session)
+
+    def forget_leases(self, stream: str) -> None:
+        """Remove the leases of a stream's parts; whoever still works on one leaves."""
+        self._leases.delete_many({"_id": {"$regex": f"^{re.escape(stream)}#"}})
+
+    def of(self, stream: str) -> list[Part]:
+        """Return a stream's parts in order. A snapshot without any has to begin anew."""
+        found = map(Part.from_document, self._positions.find({"stream": stream}))
+        return sorted(found, key=lambda part: part.number)
 
     def unfinished(self) -> list[Part]:
-        """Return the parts that are not done, in order."""
-        found = self._parts.find({"stream": self._key, "done": False})
-        parts = (
-            Part(part["number"], part["copied"], (part["last"],) if "last" in part else ())
-            for part in found
-        )
-        return sorted(parts, key=lambda part: part.number)
+        """Return the parts of all streams that are not done."""
+        return [Part.from_document(found) for found in self._positions.find({"done": False})]
 
-    def save(self, part: Part, session: ClientSession) -> None:
-        """Record how far a part has come, in the transaction of what it copied."""
-        fields: dict[str, Any] = {"copied": part.copied, "done": part.done}
-        if part.last:
-            (fields["last"],) = part.last
-        self._parts.update_one(
-            {"_id": f"{self._key}#{part.number}"}, {"$set": fields}, session=session
-        )
 
-    def clear(self, session: ClientSession) -> None:
-        """Forget the parts of a snapshot that is complete."""
-        self._parts.delete_many({"stream": self._key}, session=session)
+def without_lease(parts: Iterable[Part], leases: Leases) -> list[Part]:
+    """Return those parts that nobody works on."""
+    parts = list(parts)
+    states = leases.states([part.key for part in parts]) if parts else {}
+    return [part for part in parts if part.key not in states or not states[part.key].live]
+
+
+def _stored(key: bytes | None) -> Binary | None:
+    return None if key is None else Binary(key)

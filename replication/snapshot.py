@@ -1,30 +1,36 @@
 """The copy of everything that is there, after which the stream goes on from where it began.
 
 The position is saved before the first document is read, so no change falls between the copy and
-the stream. Documents are read by ``_id`` and committed in chunks together with the last ``_id``,
-so an interrupted copy goes on where it was. A repeated copy ends with a sweep that removes what
-the source no longer has.
+the stream. The collection is cut into parts, which this stream's owner copies one after the
+other, and other workers beside it; each goes on where it was when its worker is killed. A
+repeated snapshot removes what the source no longer has.
 """
 
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import replace
+import time
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any
 
 import structlog
 from bson.raw_bson import RawBSONDocument
+from pymongo.client_session import ClientSession
 from pymongo.collection import Collection
-from pymongo.read_concern import ReadConcern
+from pymongo.errors import OperationFailure
 
-from replication.estuary import IDS_PER_QUERY, MongoEndpoint
-from replication.parts import Part
-from replication.position import Phase, Position
+from replication.errors import Fenced, LeaseLost, describe
+from replication.estuary import MongoEndpoint
+from replication.lease import Leases
+from replication.part_worker import PartWorker
+from replication.parts import Part, Parts, without_lease
+from replication.planning import Splitting, plan_spans
+from replication.position import Phase, Position, control_database
 from replication.spec import StreamSpec
-from replication.streams import current_point, operation_time
+from replication.streams import current_point, operation_time, raw_collection
 
 log = structlog.get_logger(__name__)
 
-_DOCUMENTS_PER_CHUNK = 1_000
-_BYTES_PER_CHUNK = 8 * 1024 * 1024
-_IDS_PER_SWEEP = 1_000
+_COUNT_MILLISECONDS = 10_000
+_LOOK = 0.2  # seconds between looks at the parts that others copy
 
 
 class Snapshot:
@@ -35,18 +41,21 @@ class Snapshot:
 
     def __init__(
         self,
-        source: Collection[RawBSONDocument],
+        worker: PartWorker,
         endpoint: MongoEndpoint[Position],
-        spec: StreamSpec,
         *,
         go_on: Callable[[], None],
+        splitting: Splitting | None = None,
     ) -> None:
-        # What the source could still lose in a failover must not become a copy.
-        self._source = source.with_options(read_concern=ReadConcern("majority"))
+        self._worker = worker
+        self._source = worker.source
         self._endpoint = endpoint
-        self._spec = spec
+        self._spec: StreamSpec = worker.spec
         self._go_on = go_on
-        self._log = log.bind(flow=spec.flow_name)
+        self._splitting = splitting or Splitting()
+        self._parts = Parts(control_database(worker.destination))
+        self._leases = Leases.seen_in(control_database(worker.lease_client))
+        self._log = log.bind(flow=self._spec.flow_name)
 
     def run(self, *, anew: bool) -> None:
         """Begin, or go on with what an earlier run began unless ``anew``, and finish.
@@ -56,17 +65,14 @@ class Snapshot:
         Raises:
             PyMongoError, Fenced, PoisonEvent: what is committed stays; run again to go on.
         """
-        parts = self._endpoint.parts
-        begun = self._endpoint.position.phase is Phase.SNAPSHOT and parts.planned()
+        begun = self._endpoint.position.phase is Phase.SNAPSHOT and self._parts.of(self._spec.key)
         if anew or not begun:
             self._begin()
-        for part in parts.unfinished():
-            self._copy(part)
-        if self._endpoint.position.generation > 1:
-            self._sweep()
-        end = operation_time(self._source)
-        self._endpoint.commit(parts.clear, {"phase": Phase.STREAM, "snapshot_end": end})
-        self._log.info("snapshot_finished", copied=self._endpoint.position.snapshot_copied)
+        while left := self._unfinished():
+            self._go_on()
+            if not self._copy_one_of(left):
+                time.sleep(_LOOK)  # others are at all of them
+        self._finish()
 
     def _begin(self) -> None:
         self._endpoint.prepare()
@@ -75,73 +81,72 @@ class Snapshot:
         # Another destination may hold what is not this flow's: only its own copy is ever swept.
         same = position.scope_hash == self._spec.scope_hash
         generation = position.generation + 1 if same else 1
-        total = self._source.estimated_document_count()
+        total = _count(self._source, self._spec.query())
+        spans = plan_spans(self._source, self._splitting)
+        copy = raw_collection(self._worker.destination, self._spec.destination)
+        fresh = copy.find_one({}, {"_id": 1}) is None
+
+        def plan(session: ClientSession) -> None:
+            self._parts.plan(self._spec, spans, session, fresh=fresh, sweeps=generation > 1)
+
         self._endpoint.commit(
-            self._endpoint.parts.plan,
+            plan,
             {
                 "phase": Phase.SNAPSHOT,
                 "scope_hash": self._spec.scope_hash,
+                "shape_hash": self._spec.shape_hash,
                 "token": start.token,
                 "cluster_time": start.cluster_time,
                 "generation": generation,
+                "snapshots_asked": self._spec.snapshots_asked,
+                "skips_asked": self._spec.skips_asked,
+                "skipped_at": None,
                 "snapshot_copied": 0,
                 "snapshot_total": total,
+                "snapshot_began_at": datetime.now(UTC),
                 "snapshot_end": None,
                 "position_at": None,
                 "consistent_since": None,
             },
         )
-        self._log.info("snapshot_began", generation=generation, total=total)
+        self._parts.forget_leases(self._spec.key)
+        self._log.info("snapshot_began", generation=generation, total=total, parts=len(spans))
 
-    def _copy(self, part: Part) -> None:
-        for documents in _chunks(self._read(part), count=_DOCUMENTS_PER_CHUNK):
-            self._go_on()
-            part = replace(part, copied=part.copied + len(documents), last=(documents[-1]["_id"],))
-            copied = (self._endpoint.position.snapshot_copied or 0) + len(documents)
-            self._endpoint.copy(documents, part, {"snapshot_copied": copied})
-        done = replace(part, done=True)
-        self._endpoint.commit(lambda session: self._endpoint.parts.save(done, session), {})
+    def _unfinished(self) -> list[Part]:
+        return [part for part in self._parts.of(self._spec.key) if not part.done]
 
-    def _read(self, part: Part) -> Iterator[RawBSONDocument]:
-        for chosen in part.filters():
-            with self._source.find(chosen).sort("_id", 1) as cursor:
-                yield from cursor
+    def _copy_one_of(self, left: list[Part]) -> bool:
+        """Copy the first part that nobody else copies; False when there is none."""
+        for part in without_lease(left, self._leases):
+            try:
+                if self._worker.copy(part.key, wanted=self._wanted):
+                    return True
+            except (Fenced, LeaseLost) as error:
+                self._go_on()  # unless the stream itself has another owner
+                self._log.info("part_left", part=part.number, reason=describe(error))
+        return False
 
-    def _sweep(self) -> None:
-        """Remove the documents that the source no longer has.
+    def _wanted(self) -> bool:
+        self._go_on()
+        return True
 
-        One that comes back meanwhile is in the stream, which begins before the snapshot.
-        """
-        removed = 0
-        for keys in _chunks(self._endpoint.keys(), count=_IDS_PER_SWEEP):
-            self._go_on()
-            gone = list(self._missing_at_source(keys))
-            if gone:
-                self._endpoint.remove(gone, {})
-                removed += len(gone)
-        self._log.info("snapshot_swept", removed=removed)
-
-    def _missing_at_source(self, keys: list[RawBSONDocument]) -> Iterator[RawBSONDocument]:
-        for start in range(0, len(keys), IDS_PER_QUERY):
-            asked = keys[start : start + IDS_PER_QUERY]
-            chosen = {"_id": {"$in": [key["_id"] for key in asked]}}
-            present = {bytes(found.raw) for found in self._source.find(chosen, {"_id": 1})}
-            for key in asked:
-                # Equal numbers of two types are one key, but not the same bytes: ask again.
-                if bytes(key.raw) not in present and not self._source.find_one(
-                    {"_id": key["_id"]}, {"_id": 1}
-                ):
-                    yield key
+    def _finish(self) -> None:
+        copied = sum(part.copied for part in self._parts.of(self._spec.key))
+        # Later than anything that any worker has read.
+        end = operation_time(self._source)
+        self._endpoint.commit(
+            lambda session: self._parts.clear(self._spec.key, session),
+            {"phase": Phase.STREAM, "snapshot_end": end, "snapshot_copied": copied},
+        )
+        self._parts.forget_leases(self._spec.key)
+        self._log.info("snapshot_finished", copied=copied)
 
 
-def _chunks(documents: Iterable[RawBSONDocument], *, count: int) -> Iterator[list[RawBSONDocument]]:
-    chunk: list[RawBSONDocument] = []
-    size = 0
-    for document in documents:
-        chunk.append(document)
-        size += len(document.raw)
-        if len(chunk) >= count or size >= _BYTES_PER_CHUNK:
-            yield chunk
-            chunk, size = [], 0
-    if chunk:
-        yield chunk
+def _count(source: Collection[RawBSONDocument], query: Mapping[str, Any]) -> int:
+    """Return about how many documents match; of all, where that takes a server too long."""
+    if query:
+        try:
+            return source.count_documents(query, maxTimeMS=_COUNT_MILLISECONDS)
+        except OperationFailure as error:
+            log.info("snapshot_total_is_of_all", error=describe(error))
+    return source.estimated_document_count()

@@ -21,11 +21,11 @@ from pymongo.read_concern import ReadConcern
 from replication.errors import FailureKind, ReplicationError, describe, sort_failure
 from replication.keys import id_of, key_document, split_documents
 from replication.mongo import Client
-from replication.parts import Part
 from replication.position import MongoTracker, Phase, control_database
 from replication.ranges import Kind, RangeDigest, differences, ranges
 from replication.repairs import Repaired, Repairs
 from replication.settling import FlowWatch, Pace, settle
+from replication.spans import Span
 from replication.spec import StreamSpec
 from replication.streams import raw_collection
 
@@ -184,15 +184,15 @@ class Verifier:
 
 def _batches(collection: Collection[RawBSONDocument]) -> Iterator[list[bytes]]:
     """Yield every document in order of ``_id``, over failures that pass by themselves."""
-    part = Part(0)
+    last: bytes | None = None
     failures = 0
     while True:
         try:
-            for chosen in part.filters():
+            for chosen in Span().filters(last):
                 for documents in _read(collection, chosen):
                     yield documents
                     failures = 0
-                    part = Part(0, last=(id_of(documents[-1]),))
+                    last = key_document(documents[-1])
             return
         except PyMongoError as error:
             failures += 1

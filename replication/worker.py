@@ -9,7 +9,9 @@ from replication.estuary import MongoEndpoint
 from replication.lease import LeaseKeeper, Leases
 from replication.mongo import Purpose
 from replication.owner import Owner
+from replication.part_worker import PartWorker
 from replication.patience import Patience
+from replication.planning import Splitting
 from replication.position import MongoTracker, control_database
 from replication.slices import (
     Clients,
@@ -21,6 +23,7 @@ from replication.slices import (
     session_id,
     take_over,
 )
+from replication.snapshot import Snapshot
 from replication.spec import StreamSpec
 from replication.streams import raw_collection
 from replication.transactions import FencedTransactions
@@ -31,15 +34,25 @@ log = structlog.get_logger(__name__)
 
 
 def run_slice(
-    spec: StreamSpec, clients: Clients, timing: Timing, *, wanted: Callable[[], bool]
+    spec: StreamSpec,
+    clients: Clients,
+    timing: Timing,
+    *,
+    wanted: Callable[[], bool],
+    splitting: Splitting | None = None,
 ) -> SliceResult:
     """Work on a stream for as long as ``wanted()`` says, if nobody else does.
+
+    ``splitting`` says into how many parts its snapshot is cut, where not the default ones.
 
     It never raises: what is not understood stops the flow, and the result says why.
     """
     bound = log.bind(flow=spec.flow_name, stream=spec.key)
     return run_attempts(
-        lambda: _attempt(spec, clients, timing, wanted, bound), spec, clients, log=bound
+        lambda: _attempt(spec, clients, timing, wanted, splitting, bound),
+        spec,
+        clients,
+        log=bound,
     )
 
 
@@ -48,6 +61,7 @@ def _attempt(
     clients: Clients,
     timing: Timing,
     wanted: Callable[[], bool],
+    splitting: Splitting | None,
     bound: structlog.stdlib.BoundLogger,
 ) -> SliceResult:
     source = raw_collection(clients.get(spec.source.connection, Purpose.DATA), spec.source)
@@ -72,8 +86,21 @@ def _attempt(
                 pause=patience.pause,
             )
             endpoint = MongoEndpoint(client, spec, transactions)
+            snapshot = Snapshot(
+                PartWorker.of(spec, clients, timing.lease, bound),
+                endpoint,
+                go_on=patience.check,
+                splitting=splitting,
+            )
             owner = Owner(
-                spec, source, endpoint, keeper, patience, idle_save=timing.idle_save, log=bound
+                spec,
+                source,
+                endpoint,
+                snapshot,
+                keeper,
+                patience,
+                idle_save=timing.idle_save,
+                log=bound,
             )
             try:
                 owner.work()

@@ -88,26 +88,34 @@ def test_a_network_that_is_none_names_the_setting() -> None:
     assert networks(["127.0.0.0/8"]) == (ip_network("127.0.0.0/8"),)
 
 
-CHILDREN = """
-import os, sys, time
+CHILDREN = r"""
+import os, sys, threading, time
 import django
 django.setup()
 from replication import metrics
-metrics.count_cache_hit()
+def count():
+    for _ in range(20_000):
+        metrics.count_cache_hit()
+threads = [threading.Thread(target=count) for _ in range(2)]
+for thread in threads:
+    thread.start()
 for number in range(2):
     if os.fork() == 0:
         for _ in range(10):
             metrics.count_cache_hit()
         metrics.note_token_expiry(scope="s", expires_at=4_000_000_000 + number)
-        print(os.getpid(), flush=True)
+        os.write(1, b"%d\n" % os.getpid())  # at once: print might write the parts of a line
         time.sleep(60)
+for thread in threads:
+    thread.join()
+os.write(1, b"counted\n")
 os.wait()
 """
 
 
 @pytest.fixture
 def group(tmp_path: Path, settings: Settings) -> Iterator[list[int]]:
-    """A process and two children that count; the numbers of the children."""
+    """A process that counts in threads and two children that do; the numbers of the children."""
     environment = {
         **os.environ,
         "DJANGO_SETTINGS_MODULE": "finops.settings",
@@ -120,10 +128,14 @@ def group(tmp_path: Path, settings: Settings) -> Iterator[list[int]]:
         start_new_session=True,
     )
     assert parent.stdout is not None
-    yield [int(parent.stdout.readline()) for _ in range(2)]
-    os.killpg(parent.pid, signal.SIGKILL)
-    parent.stdout.close()
-    parent.wait(timeout=10)
+    try:
+        *children, counted = sorted(parent.stdout.readline() for _ in range(3))
+        assert counted == b"counted\n"
+        yield [int(child) for child in children]
+    finally:
+        os.killpg(parent.pid, signal.SIGKILL)
+        parent.stdout.close()
+        parent.wait(timeout=10)
 
 
 def samples() -> dict[str, float]:
@@ -140,14 +152,14 @@ def test_the_processes_of_a_group_add_up_and_a_killed_one_keeps_its_counts(
 ) -> None:
     (settings.METRICS_GROUP_DIR,) = tmp_path.iterdir()
     before = samples()
-    assert before["replicator_mongo_token_cache_hits_total"] == 21
+    assert before["replicator_mongo_token_cache_hits_total"] == 40_020
     expiry = "replicator_mongo_token_expiry_timestamp_seconds"
     earliest = before[expiry]
     assert earliest == 4_000_000_000
     os.kill(min(group), signal.SIGKILL)
     os.kill(max(group), signal.SIGKILL)
     wait_until(lambda: expiry not in samples(), what="the dead have no token any more")
-    assert samples()["replicator_mongo_token_cache_hits_total"] == 21
+    assert samples()["replicator_mongo_token_cache_hits_total"] == 40_020
 
 
 def test_a_group_has_its_own_folder_and_the_ended_ones_are_removed(tmp_path: Path) -> None:

@@ -7,11 +7,15 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
+import structlog
 from bson.raw_bson import RawBSONDocument
 from pymongo import MongoClient
 from pymongo.collection import Collection
 
 from replication.mongo import Purpose
+from replication.part_worker import PartWorker
+from replication.parts import Part, Parts
+from replication.planning import Splitting
 from replication.position import MongoTracker, Position, control_database
 from replication.spec import Namespace, StreamSpec
 from replication.streams import RAW
@@ -33,8 +37,11 @@ class Flow:
         partition_fields: tuple[str, ...] = (),
         snapshot_again: bool = True,
         flow_id: UUID | None = None,
+        splitting: Splitting | None = None,
+        **options: Any,
     ) -> None:
         self.id = flow_id or uuid4()
+        self.splitting = splitting
         self.clients = {"source": source, "destination": destination}
         self.spec = StreamSpec(
             flow_id=self.id,
@@ -43,6 +50,7 @@ class Flow:
             destination=Namespace("destination", f"to-{self.id.hex[:12]}", "rows"),
             partition_fields=partition_fields,
             snapshot_again=snapshot_again,
+            **options,
         )
         self.replaced: list[str] = []
 
@@ -59,6 +67,21 @@ class Flow:
 
     def position(self) -> Position | None:
         return MongoTracker(control_database(self.clients["destination"])).load(self.spec.key)
+
+    def parts(self) -> list[Part]:
+        """The parts of the snapshot that is under way."""
+        return Parts(control_database(self.clients["destination"])).of(self.spec.key)
+
+    def copied(self) -> int:
+        """How many documents of the source the snapshot has copied so far."""
+        position = self.position()
+        finished = (position.snapshot_copied or 0) if position else 0
+        return max(finished, sum(part.copied for part in self.parts()))
+
+    def part_worker(self, timing: Timing = QUICK) -> PartWorker:
+        """Somebody who helps with the parts."""
+        clients = Clients(get=self.client, replace=self.replaced.append)
+        return PartWorker.of(self.spec, clients, timing.lease, structlog.get_logger())
 
     def events(self) -> int:
         position = self.position()
@@ -81,7 +104,7 @@ class Flow:
 
     def run(self, wanted: Callable[[], bool], timing: Timing = QUICK) -> SliceResult:
         clients = Clients(get=self.client, replace=self.replaced.append)
-        return run_slice(self.spec, clients, timing, wanted=wanted)
+        return run_slice(self.spec, clients, timing, wanted=wanted, splitting=self.splitting)
 
     def wait_for_events(self, count: int, timeout: float = 20.0) -> None:
         """Wait until at least ``count`` events have been applied."""

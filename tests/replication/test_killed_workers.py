@@ -45,13 +45,8 @@ def kill(worker: Worker) -> None:
     worker.wait(timeout=10)
 
 
-def copied(flow: Flow) -> int:
-    position = flow.position()
-    return (position.snapshot_copied or 0) if position else 0
-
-
 def wait_for_copied(flow: Flow, count: int) -> None:
-    wait_until(lambda: copied(flow) >= count, what=f"{count} documents are copied")
+    wait_until(lambda: flow.copied() >= count, what=f"{count} documents are copied")
 
 
 def wait_for_epoch(flow: Flow, number: int) -> None:
@@ -71,11 +66,11 @@ def test_a_snapshot_goes_on_where_the_killed_worker_was(
     for number in (1, 2):
         # One that is killed before it owns the stream would prove nothing.
         wait_for_epoch(flow, number)
-        wait_for_copied(flow, copied(flow) + 1)
+        wait_for_copied(flow, flow.copied() + 1)
         kill(worker)
         worker = start_worker()
     flow.wait_until_consistent()
-    assert copied(flow) == 12_000
+    assert flow.copied() == 12_000
     assert raw(flow.copy) == raw(flow.source)
     assert epoch(flow) == 3
 

@@ -14,7 +14,6 @@ from pymongo.errors import AutoReconnect, OperationFailure
 
 from replication.errors import Fenced, PoisonEvent
 from replication.lease import LeaseKeeper, Leases
-from replication.parts import Part, Parts
 from replication.position import MongoTracker, Phase, Position, control_database
 from replication.transactions import FencedTransactions, end_sessions, sliced
 from tests.replication.running import Document
@@ -195,21 +194,6 @@ def test_a_commit_after_a_save_whose_answer_was_lost_is_not_taken_for_done(
     assert pauses == [1]
     assert rows.find_one({"_id": key})
     assert (transactions.position.batch, transactions.position.events) == (2, 1)
-
-
-def test_who_was_succeeded_does_not_touch_the_parts_of_the_successors_snapshot(
-    control: Database[dict[str, Any]],
-    new_transactions: Callable[[int], FencedTransactions[Position]],
-    key: str,
-) -> None:
-    parts = Parts(control, key)
-    old, new = new_transactions(1), new_transactions(2)
-    new.run(parts.plan, {})
-    new.run(lambda session: parts.save(Part(0, copied=7, last=("x",)), session), {})
-    for change in (parts.plan, parts.clear):
-        with pytest.raises(Fenced):
-            old.run(change, {})
-    assert parts.unfinished() == [Part(0, copied=7, last=("x",))]
 
 
 def test_statements_are_cut_by_count_and_by_size() -> None:

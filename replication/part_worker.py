@@ -1,0 +1,101 @@
+"""Work on one part of a snapshot, by whoever has its lease: a stream's owner, or a helper."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+
+import structlog
+from bson.raw_bson import RawBSONDocument
+from pymongo.collection import Collection
+from pymongo.read_concern import ReadConcern
+
+from replication.copying import PartCopy
+from replication.estuary import MongoEndpoint
+from replication.lease import LeaseKeeper, Leases
+from replication.mongo import Client, Purpose
+from replication.parts import Parts
+from replication.patience import Patience
+from replication.position import control_database
+from replication.slices import Clients, raise_if_succeeded, session_id, take_over
+from replication.spec import StreamSpec
+from replication.streams import raw_collection
+from replication.transactions import FencedTransactions
+
+
+@dataclass(frozen=True)
+class PartWorker:
+    """Copies parts of one stream's snapshot."""
+
+    spec: StreamSpec
+    source: Collection[RawBSONDocument]
+    destination: Client
+    lease_client: Client  # of the destination; its own, so that no lease waits behind data
+    lease: timedelta
+    log: structlog.stdlib.BoundLogger
+
+    @classmethod
+    def of(
+        cls,
+        spec: StreamSpec,
+        clients: Clients,
+        lease: timedelta,
+        log: structlog.stdlib.BoundLogger,
+    ) -> "PartWorker":
+        """Return a worker with the connections' clients."""
+        source = raw_collection(clients.get(spec.source.connection, Purpose.DATA), spec.source)
+        return cls(
+            spec,
+            # What the source could still lose in a failover must not become a copy.
+            source.with_options(read_concern=ReadConcern("majority")),
+            clients.get(spec.destination.connection, Purpose.DATA),
+            clients.get(spec.destination.connection, Purpose.LEASE),
+            lease,
+            log,
+        )
+
+    def copy(self, key: str, *, wanted: Callable[[], bool]) -> bool:
+        """Copy a part to its end, if it has not come there and nobody else is at it.
+
+        Raises:
+            Interrupted: ``wanted()`` was false.
+            LeaseLost, Fenced: another worker has the part, or its snapshot has begun anew.
+            PyMongoError, PoisonEvent: what is committed stays.
+        """
+        parts = Parts(control_database(self.destination))
+        leases = Leases(control_database(self.lease_client), lifetime=self.lease)
+        found = parts.load(key)
+        if found is None or found.done:
+            return False
+        with self.destination.start_session() as session:
+            grant = leases.acquire(
+                key, self.spec.flow_id, session=session_id(session), seed=found.epoch
+            )
+            if grant is None:
+                return False
+            with LeaseKeeper(leases, grant) as keeper:
+                patience = Patience(keeper, wanted, log=self.log)
+                part = take_over(self.destination, parts, grant, patience)
+                if part.done:  # somebody ended it between the two looks
+                    return False
+                self.log.info("part_began", part=part.number, epoch=part.epoch, copied=part.copied)
+                transactions = FencedTransactions(
+                    session,
+                    parts,
+                    part,
+                    predecessors=grant.predecessors,
+                    pause=patience.pause,
+                )
+                endpoint = MongoEndpoint(self.destination, self.spec, transactions)
+                try:
+                    PartCopy(
+                        self.source,
+                        raw_collection(self.destination, self.spec.destination),
+                        endpoint,
+                        self.spec,
+                        go_on=patience.check,
+                    ).run()
+                except Exception as error:
+                    raise_if_succeeded(parts, part, error)
+                    raise
+                self.log.info("part_copied", part=part.number, copied=endpoint.position.copied)
+                return True
