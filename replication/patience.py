@@ -6,15 +6,20 @@ from collections.abc import Callable
 
 import structlog
 
-from replication.errors import Interrupted, LeaseLost, describe
+from replication.errors import Interrupted, LeaseLost, describe, is_throttled, wanted_pause
 from replication.lease import LeaseKeeper
+from replication.throttle import Throttle
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 3.0  # seconds between attempts
+_LONGEST_WANTED = 30.0  # seconds that a server may ask for
 _LOOK_AROUND = 0.1  # seconds between looks at the stop while waiting
 
 
 class Patience:
-    """Knows whether a slice is still wanted and its lease held, and waits between attempts."""
+    """Knows whether a slice is still wanted and its lease held, and waits between attempts.
+
+    Its ``throttle`` says how much to attempt at once.
+    """
 
     def __init__(
         self, keeper: LeaseKeeper, wanted: Callable[[], bool], *, log: structlog.stdlib.BoundLogger
@@ -22,6 +27,7 @@ class Patience:
         self._keeper = keeper
         self._wanted = wanted
         self._log = log
+        self.throttle = Throttle()
 
     def check(self) -> None:
         """Return if the work should go on.
@@ -38,13 +44,18 @@ class Patience:
     def pause(self, attempt: int, error: BaseException) -> None:
         """Wait after the failed attempt number ``attempt`` (from 1), longer each time.
 
-        Whoever looks at the flow meanwhile sees the error. Raises as ``check`` does.
+        A server that asks for a longer pause gets it, up to half a minute, and less at once after
+        it. Whoever looks at the flow meanwhile sees the error. Raises as ``check`` does.
         """
         reason = describe(error)
         self._log.warning("attempt_failed", attempt=attempt, error=reason)
         self._keeper.report(error=reason, caught_up_at=None)
         ceiling = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2 ** min(attempt - 1, 10))
-        until = time.monotonic() + random.uniform(ceiling / 2, ceiling)  # noqa: S311 - jitter
+        pause = random.uniform(ceiling / 2, ceiling)  # noqa: S311 - jitter
+        if is_throttled(error):
+            self.throttle.slow_down()
+            pause = max(pause, min(wanted_pause(error), _LONGEST_WANTED))
+        until = time.monotonic() + pause
         while (left := until - time.monotonic()) > 0:
             self.check()
             time.sleep(min(left, _LOOK_AROUND))

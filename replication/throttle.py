@@ -1,0 +1,46 @@
+"""How much is written at once: all that is allowed, or less while a server cannot keep up."""
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+
+from replication.changes import BatchLimits
+
+_LEAST = 1 / 1000
+_GROWTH = 0.05  # of everything, per second
+
+
+class Throttle:
+    """Halves batches whenever a server is too busy, and lets them grow again slowly.
+
+    One thread may look at ``limits`` while another one slows down.
+    """
+
+    def __init__(
+        self, most: BatchLimits | None = None, *, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._most = most or BatchLimits()
+        self._clock = clock
+        self._slowed = (1.0, 0.0)  # the share that was left, and when
+
+    @property
+    def share(self) -> float:
+        """How much of everything is allowed now, up to 1."""
+        share, since = self._slowed
+        return 1.0 if share >= 1 else min(1.0, share + _GROWTH * (self._clock() - since))
+
+    @property
+    def limits(self) -> BatchLimits:
+        """What a batch may hold now."""
+        share = self.share
+        if share >= 1:
+            return self._most
+        return replace(
+            self._most,
+            writes=max(1, int(self._most.writes * share)),
+            size=max(1, int(self._most.size * share)),
+        )
+
+    def slow_down(self) -> None:
+        """Allow half of what is allowed now."""
+        self._slowed = (max(_LEAST, self.share / 2), self._clock())
