@@ -122,6 +122,8 @@ class Flow(models.Model):
         constraints = [
             models.UniqueConstraint(
                 fields=["destination", "destination_database", "destination_collection"],
+                # Copies that keep their sources' names differ by those: see clean().
+                condition=~models.Q(destination_collection__contains=PLACEHOLDER),
                 name="replication_flow_destination",
                 violation_error_message="Another flow already writes this destination collection.",
             )

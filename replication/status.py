@@ -1,7 +1,7 @@
 """All that the rest of the product may see and do with flows: their state and their marks."""
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TypeVar
 from uuid import UUID
@@ -128,14 +128,13 @@ def status_of(flow: Flow) -> FlowStatus:
     except (PyMongoError, ReplicationError) as failure:
         unseen = f"The destination {flow.destination.name!r}: {describe(failure)}"
     streams = _streams(flow, records)
-    single = flow.scope.single
     return FlowStatus(
         id=flow.id,
         name=flow.name,
         enabled=flow.enabled,
         state=_state(flow, streams),
-        source=flow.source_of(single or flow.collection),
-        destination=flow.destination_of(single or flow.collection),
+        source=flow.source_of(", ".join(flow.scope.items)),
+        destination=replace(flow.destination_of(""), collection=", ".join(flow.copies.items)),
         partition_fields=tuple(flow.partition_fields),
         events=sum(stream.events for stream in streams),
         last_event_at=_known(max, (stream.last_event_at for stream in streams)),

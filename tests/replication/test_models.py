@@ -81,6 +81,15 @@ def test_two_flows_may_not_write_the_same_destination() -> None:
         second.save()
 
 
+def test_two_flows_may_copy_other_collections_under_their_own_names() -> None:
+    flow(collection="rows_*", destination_collection="{collection}").save()
+    second = flow(name="more", collection="days, months", destination_collection="{collection}")
+    second.full_clean()
+    second.save()
+    third = flow(name="third", collection="*_7", destination_collection="{collection}")
+    assert "Another flow already writes" in str(errors_of(third))
+
+
 def test_a_flow_may_not_write_its_source_or_the_flows_own_records() -> None:
     here = Connection.objects.create(name="here", uri=CLUSTER)
     assert "is the source itself" in str(errors_of(flow(destination=here)))
