@@ -10,4 +10,5 @@ nothing. A token never is among the facts.
 from django.dispatch import Signal
 
 # sender: the AuthEvent. Keywords: correlation_id, and the facts of the event's log line.
-authentication_event = Signal()
+# Cached: without it, every look for receivers would take the signal's lock.
+authentication_event = Signal(use_caching=True)

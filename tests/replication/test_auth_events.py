@@ -78,6 +78,16 @@ def test_each_event_has_a_line_and_a_signal(service: Service, clock: Clock) -> N
     assert [line["event"] for line in logs] == [event.value for event, _ in events]
 
 
+def test_a_receiver_that_comes_late_hears_of_hits_too(service: Service) -> None:
+    provider = provider_of(service)
+    provider.get_mongo_token()
+    provider.get_mongo_token()  # nobody listens, which the signal remembers
+    with told() as events:
+        provider.get_mongo_token()
+    provider.get_mongo_token()
+    assert [event for event, _ in events] == [AuthEvent.TOKEN_CACHE_HIT]
+
+
 def test_a_requests_id_reaches_the_token_request(service: Service) -> None:
     provider = provider_of(service)
     with told() as events, structlog.contextvars.bound_contextvars(request_id="web-1"):

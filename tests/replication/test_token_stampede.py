@@ -1,19 +1,23 @@
 """Many threads, a fork and a busy process: the token costs one request and next to no time."""
 
 import os
+import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from statistics import median
 
 import pytest
 
+from replication import metrics
 from replication.auth.driver import EntraCallback
 from replication.auth.mongo_entra import MongoEntraTokenProvider
+from replication.auth.signals import authentication_event
 from sandbox.entra.faults import Endpoints, FaultKind
 from sandbox.entra.server import EntraServer
 from tests.replication.signed_in import control_of, provider_for
 from tests.replication.test_token_provider import context, exit_code, in_threads
-from tests.replication.tokens import CANARY, Service, provider_of
+from tests.replication.tokens import CANARY, SCOPE, Service, provider_of
 from tests.waiting import wait_until
 
 
@@ -54,6 +58,27 @@ def test_a_cached_token_takes_less_than_a_tenth_of_a_millisecond() -> None:
     assert sorted(times)[int(len(times) * 0.99)] < 0.0001
 
 
+def test_a_cached_token_waits_for_no_lock() -> None:
+    provider = cached()
+    provider.get_mongo_token()  # the signal remembers that nobody listens
+    got: list[object] = []
+    with metrics._updates, authentication_event.lock, provider._cache(SCOPE)._changed:
+        caller = threading.Thread(target=lambda: got.append(provider.get_mongo_token()))
+        caller.start()
+        wait_until(lambda: got, what="the token is there")
+    caller.join()
+
+
+@pytest.fixture
+def quick_turns() -> Iterator[None]:
+    """Threads take turns so often that some lose theirs inside of any lock there is."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(0.0001)
+    yield
+    sys.setswitchinterval(before)
+
+
+@pytest.mark.usefixtures("quick_turns")
 def test_sixteen_threads_cost_no_more_than_twice_the_processor_time() -> None:
     provider = cached()
 
@@ -62,8 +87,7 @@ def test_sixteen_threads_cost_no_more_than_twice_the_processor_time() -> None:
         in_threads(threads, lambda _: _call(provider, 32_000 // threads), lambda: None)
         return time.process_time() - began
 
-    ratios = [calls(16) / calls(1) for _ in range(5)]
-    assert min(ratios) <= 2
+    assert median(calls(16) / calls(1) for _ in range(5)) <= 2
 
 
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded")
