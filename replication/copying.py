@@ -16,14 +16,12 @@ from typing import Any, cast
 import structlog
 from bson import Binary
 from bson.raw_bson import RawBSONDocument
-from pymongo.client_session import ClientSession
 from pymongo.collection import Collection
 
 from replication.ahead import prepared_ahead
 from replication.chunks import Chunk, against_a_copy, into_an_empty_copy
-from replication.errors import PoisonEvent
 from replication.estuary import IDS_PER_QUERY, MongoEndpoint
-from replication.keys import id_of, key_document, order_key, split_documents
+from replication.keys import id_of, order_key, split_documents
 from replication.parts import Part
 from replication.planning import beyond_brackets
 from replication.rules import shaper
@@ -109,20 +107,7 @@ class PartCopy:
         }
         if chunk.last is not None:
             fields["last"] = Binary(chunk.last)
-
-        def work(session: ClientSession) -> None:
-            # First what goes: a unique value may move from it to a new document.
-            self._endpoint.write(chunk.writes, session)
-            self._endpoint.insert(chunk.new, session)
-
-        try:
-            self._endpoint.commit(work, fields)
-        except PoisonEvent as error:
-            if error.code != _DUPLICATE_KEY or not chunk.new:
-                raise
-            log.info("chunk_overwrites", documents=len(chunk.new))
-            writes = chunk.writes | {key_document(document): document for document in chunk.new}
-            self._endpoint.commit(lambda session: self._endpoint.write(writes, session), fields)
+        self._endpoint.fill(chunk.new, chunk.writes, fields)
 
 
 class _Rate:

@@ -1,26 +1,35 @@
 """The destination's side of a stream: batches and snapshot chunks become one transaction each."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic
 
-import bson
+import structlog
 from bson.raw_bson import RawBSONDocument
 from pymongo.client_session import ClientSession
+from pymongo.collection import Collection
 from pymongo.errors import CollectionInvalid, OperationFailure
 
 from replication.changes import Batch
 from replication.config import AuthMethod, MongoConfig, MongoPolicy
+from replication.dead_letters import StreamLetters
+from replication.delivery import Delivery, Piece
+from replication.errors import PoisonEvent, TooMuchAtOnce, WritesRefused, describe
+from replication.keys import key_document
 from replication.mapping import MappedConfig
 from replication.marks import Marks, TouchedPartitions
 from replication.mongo import Client
 from replication.position import Moved, control_database
 from replication.spec import StreamSpec
+from replication.statements import PlainWriter, Writes
 from replication.streams import RAW, raw_collection
-from replication.transactions import FencedTransactions, sliced
+from replication.transactions import Commits, Work
+
+log = structlog.get_logger(__name__)
 
 # SecantusDB's time for {$in: …} grows with the square of its length.
 IDS_PER_QUERY = 100
+_NAMESPACE_EXISTS = 48
 
 
 @dataclass(frozen=True)
@@ -68,14 +77,17 @@ class MongoEndpoint(Generic[Moved]):
     Beside its owner's there is one for each part of a snapshot, which is a position of its own.
     """
 
-    def __init__(
-        self, client: Client, spec: StreamSpec, transactions: FencedTransactions[Moved]
-    ) -> None:
+    def __init__(self, client: Client, spec: StreamSpec, transactions: Commits[Moved]) -> None:
+        control = control_database(client)
         self._client = client
         self._spec = spec
         self._copy = raw_collection(client, spec.destination)
-        self._marks = Marks(control_database(client))
+        self._marks = Marks(control)
         self._transactions = transactions
+        self._letters = StreamLetters(control, spec.flow_id, spec.key)
+        self._delivery = Delivery(transactions, self._deliver, dead_letters=spec.dead_letters)
+        self._has_unique_index: bool | None = None
+        self._letters_may_retry = False
 
     @property
     def position(self) -> Moved:
@@ -86,44 +98,98 @@ class MongoEndpoint(Generic[Moved]):
         """Move the position without a write."""
         self._transactions.save(fields)
 
-    def commit(self, work: Callable[[ClientSession], None], fields: Mapping[str, Any]) -> None:
+    def commit(self, work: Work, fields: Mapping[str, Any]) -> None:
         """Do ``work`` and move the position in one transaction."""
         self._transactions.run(work, fields)
 
     def prepare(self) -> None:
         """Create the collections, which not every server does inside a transaction."""
         self._marks.ensure_index()
+        self._letters.look_again()
         database = self._client[self._spec.destination.database]
         try:
             database.create_collection(self._spec.destination.collection)
         except (CollectionInvalid, OperationFailure) as error:
-            if not isinstance(error, CollectionInvalid) and error.code != 48:  # NamespaceExists
+            if not isinstance(error, CollectionInvalid) and error.code != _NAMESPACE_EXISTS:
                 raise
 
-    def apply(self, batch: Batch, fields: Mapping[str, Any]) -> None:
-        """Commit a batch of changes with the position's new ``fields``."""
-        self._transactions.run(lambda session: self.write(batch.writes, session), fields)
+    def apply(self, batch: Batch, fields: Mapping[str, Any], *, may_wait: bool = False) -> None:
+        """Commit a batch of changes with the position's new ``fields``.
 
-    def write(self, writes: Mapping[bytes, bytes | None], session: ClientSession) -> None:
+        A document that the destination refuses for good becomes a dead letter, if the flow has
+        those. ``may_wait`` says that there are later changes to deliver the batch with.
+
+        Raises:
+            TooEarly: with ``may_wait`` only: apply the batch again, joined with the next one.
+            PoisonEvent: the destination refuses documents.
+            Fenced, PyMongoError: as FencedTransactions raises them.
+        """
+        self._letters.prepare()
+        self._letters_may_retry = batch.caught_up_at is None
+        self._delivery.deliver(batch.writes, fields, may_wait=may_wait)
+
+    def keys_to_retry(self) -> list[bytes]:
+        """Return the keys of dead letters to try again, for a batch with their documents."""
+        return self._letters.to_retry()
+
+    def write(self, writes: Writes, session: ClientSession | None) -> None:
         """Write documents by key, None for a deletion, and their marks, in an open transaction."""
-        touched = self._touched_by(writes, session)
-        self._write(writes, session)
-        self._marks.append(touched, flow_id=str(self._spec.flow_id), session=session)
+        self._write(writes, session, fresh=False)
 
-    def insert(self, documents: Sequence[bytes], session: ClientSession) -> None:
+    def insert(self, documents: Sequence[bytes], session: ClientSession | None) -> None:
         """Insert documents that the copy lacks, and their marks, in an open transaction."""
         touched = TouchedPartitions(self._spec.partition_fields)
         if self._spec.partition_fields:
             for document in documents:
                 touched.add(RawBSONDocument(document, RAW))
-        statements = sliced((len(document), RawBSONDocument(document)) for document in documents)
-        for statement in statements:
-            self._command({"insert": self._copy.name, "documents": statement}, session)
         self._marks.append(touched, flow_id=str(self._spec.flow_id), session=session)
+        self._writer().insert(((b"", document) for document in documents), session)
 
-    def _touched_by(
-        self, writes: Mapping[bytes, bytes | None], session: ClientSession
-    ) -> TouchedPartitions:
+    def fill(self, new: Sequence[bytes], writes: Writes, fields: Mapping[str, Any]) -> None:
+        """Commit documents of a snapshot: ``new`` ones, which the copy should lack, and others.
+
+        Raises as ``apply`` does, without TooEarly.
+        """
+
+        def work(session: ClientSession | None) -> None:
+            # First what goes: a unique value may move from it to a new document.
+            self.write(writes, session)
+            self.insert(new, session)
+
+        self._letters.prepare()
+        if not self._letters.known:
+            try:
+                self._transactions.run(work, fields)
+                return
+            except (PoisonEvent, TooMuchAtOnce) as error:
+                # Not as new as they should be, or one is refused: now with a look at each.
+                log.info("chunk_overwrites", documents=len(new), error=describe(error))
+        every = {**writes, **{key_document(document): document for document in new}}
+        self._delivery.deliver(every, fields, may_wait=False)
+
+    def _deliver(self, piece: Piece, session: ClientSession | None) -> None:
+        accepted = piece.accepted
+        self._write(accepted, session, fresh=piece.fresh)
+        gone = frozenset(key for key in piece.refused if piece.writes[key] is None)
+        retry = self._letters_may_retry
+        self._letters.update(piece.refused, accepted, gone, session, retry=retry)
+
+    def _write(self, writes: Writes, session: ClientSession | None, *, fresh: bool) -> None:
+        touched = self._touched_by(writes, session)
+        self._marks.append(touched, flow_id=str(self._spec.flow_id), session=session)
+        try:
+            self._writer().write(writes, session, fresh=fresh)
+        except WritesRefused as error:
+            if any(each.by_unique_index for each in error.refused.values()):
+                self._has_unique_index = None  # it may be new
+            raise
+
+    def _writer(self) -> PlainWriter:
+        if self._has_unique_index is None:
+            self._has_unique_index = has_unique_index(self._copy)
+        return PlainWriter(self._copy, ordered=self._has_unique_index)
+
+    def _touched_by(self, writes: Writes, session: ClientSession | None) -> TouchedPartitions:
         """Return the partitions of the documents as they are now and as they will be."""
         fields = self._spec.partition_fields
         touched = TouchedPartitions(fields)
@@ -137,38 +203,16 @@ class MongoEndpoint(Generic[Moved]):
         return touched
 
     def _find(
-        self, ids: Sequence[Any], session: ClientSession, projection: dict[str, Any] | None = None
+        self,
+        ids: Sequence[Any],
+        session: ClientSession | None,
+        projection: dict[str, Any] | None = None,
     ) -> Iterator[RawBSONDocument]:
         for start in range(0, len(ids), IDS_PER_QUERY):
             chosen = {"_id": {"$in": list(ids[start : start + IDS_PER_QUERY])}}
             yield from self._copy.find(chosen, projection, session=session)
 
-    def _write(self, writes: Mapping[bytes, bytes | None], session: ClientSession) -> None:
-        """Send deletes first: a unique value may move from a deleted document to another one."""
-        deletes = (
-            (len(key), {"q": RawBSONDocument(key), "limit": 1})
-            for key, document in writes.items()
-            if document is None
-        )
-        updates = (
-            (
-                len(key) + len(document),
-                {"q": RawBSONDocument(key), "u": RawBSONDocument(document), "upsert": True},
-            )
-            for key, document in writes.items()
-            if document is not None
-        )
-        for statement in sliced(deletes):
-            self._command({"delete": self._copy.name, "deletes": statement}, session)
-        for statement in sliced(updates):
-            self._command({"update": self._copy.name, "updates": statement}, session)
 
-    def _command(self, command: dict[str, Any], session: ClientSession) -> None:
-        reply = self._copy.database.command(
-            {**command, "ordered": False}, session=session, codec_options=RAW
-        )
-        failed = reply.get("writeErrors")
-        if failed:
-            # The driver does not raise for these, and a commit would end in 251 for ever. The
-            # message may quote the document: only the code is kept.
-            raise OperationFailure("a write was refused", bson.decode(failed[0].raw)["code"])
+def has_unique_index(collection: Collection[RawBSONDocument]) -> bool:
+    """Whether a collection has a unique index beside that of ``_id``."""
+    return any(index.get("unique") for index in collection.list_indexes())

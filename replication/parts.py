@@ -65,7 +65,7 @@ class Parts(Tracker[Part]):
         self,
         spec: StreamSpec,
         spans: Sequence[Span],
-        session: ClientSession,
+        session: ClientSession | None,
         *,
         fresh: bool,
         sweeps: bool,
@@ -101,7 +101,7 @@ class Parts(Tracker[Part]):
             session=session,
         )
 
-    def clear(self, stream: str, session: ClientSession) -> None:
+    def clear(self, stream: str, session: ClientSession | None) -> None:
         """Forget the parts of a snapshot that is complete."""
         self._positions.delete_many({"stream": stream}, session=session)
 

@@ -86,7 +86,7 @@ class Snapshot:
         copy = raw_collection(self._worker.destination, self._spec.destination)
         fresh = copy.find_one({}, {"_id": 1}) is None
 
-        def plan(session: ClientSession) -> None:
+        def plan(session: ClientSession | None) -> None:
             self._parts.plan(self._spec, spans, session, fresh=fresh, sweeps=generation > 1)
 
         self._endpoint.commit(

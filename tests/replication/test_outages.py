@@ -136,8 +136,9 @@ def _elsewhere(flow: Flow) -> StreamSpec:
 
 
 def test_a_destination_that_refuses_a_document_stops_the_flow_and_no_log_shows_it(
-    flow: Flow,
+    mongo: MongoClient[Document],
 ) -> None:
+    flow = Flow(mongo, mongo, dead_letters=False)
     with capture_logs() as logs, running(flow) as slice_:
         flow.wait_until_consistent()
         flow.copy.create_index("Name", unique=True)
