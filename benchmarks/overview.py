@@ -41,6 +41,7 @@ from finops.costs.metrics import Metric  # noqa: E402
 from finops.costs.periods import DAY, Period  # noqa: E402
 from finops.costs.published import published  # noqa: E402
 from finops.models import Dataset, Segment  # noqa: E402
+from finops.segments.arrival import OpenGate  # noqa: E402
 from finops.segments.builder import builder_for  # noqa: E402
 from finops.segments.store import SegmentStore  # noqa: E402
 from tests.finops.cost_documents import document, generated  # noqa: E402
@@ -115,12 +116,12 @@ def main() -> None:
     source = Documents(generated(start=start, days=options.days, rows=options.rows))
 
     by_month = Dataset.objects.create(name="by-month", flow="by-month")
-    loaded = milliseconds(lambda: builder_for(by_month, source).build(source.days))
+    loaded = milliseconds(lambda: builder_for(by_month, source, OpenGate()).build(source.days))
     by_day = Dataset.objects.create(name="by-day", flow="by-day")
 
     def build_days() -> None:
         for day in source.days:
-            builder_for(by_day, source).build([day])
+            builder_for(by_day, source, OpenGate()).build([day])
 
     single_days = milliseconds(build_days)
     for dataset in (by_month, by_day):

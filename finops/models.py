@@ -1,5 +1,6 @@
 """Data sets and the manifest of their segments."""
 
+from django.conf import settings
 from django.db import models
 from django.db.models import Q
 
@@ -77,3 +78,108 @@ class SegmentFile(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+
+class ImportedMonth(models.Model):
+    """What the source's manifest says of one billing account's month, and whether that is here.
+
+    Kept up by the task that builds segments, so that pages never ask the source. While a month is
+    not ``settled``, no charge day of it is published anew.
+    """
+
+    dataset = models.ForeignKey(Dataset, on_delete=models.CASCADE, related_name="imported_months")
+    key = models.CharField(max_length=700, help_text="The manifest's _id at the source.")
+    billing_account = models.CharField(max_length=500, null=True)
+    billing_period = models.DateField(help_text="Its first day.")
+    run = models.CharField(max_length=32)
+    state = models.CharField(max_length=16)
+    started_at = models.DateTimeField()
+    completed_at = models.DateTimeField(null=True)
+    # As Segment.totals, with a checksum of the rows beside them.
+    totals = models.JSONField()
+    # The run whose rows have arrived, or that an operator accepted as they are.
+    settled_run = models.CharField(max_length=32, blank=True)
+    accepted = models.BooleanField(default=False)
+    # What of it was here when it was last looked at, and when to look again.
+    rows_here = models.PositiveBigIntegerField(null=True)
+    look_again_at = models.DateTimeField(null=True)
+
+    class Meta:
+        ordering = ["dataset", "-billing_period", "billing_account"]
+        constraints = [
+            models.UniqueConstraint(fields=["dataset", "key"], name="finops_imported_month")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.dataset} {self.billing_period:%Y-%m} {self.billing_account or ''}".strip()
+
+    @property
+    def rows(self) -> int:
+        """How many rows the manifest says."""
+        return sum(part["rows"] for part in self.totals.values())
+
+    @property
+    def settled(self) -> bool:
+        """Whether its latest import has arrived, or was accepted as it is."""
+        return self.settled_run == self.run
+
+
+class ImportRun(models.Model):
+    """One import of files into the source, as the source's history has it."""
+
+    dataset = models.ForeignKey(Dataset, on_delete=models.CASCADE, related_name="import_runs")
+    run = models.CharField(max_length=32)
+    state = models.CharField(max_length=16)
+    started_at = models.DateTimeField()
+    ended_at = models.DateTimeField(null=True)
+    files = models.JSONField(default=list)
+    outcome = models.JSONField(default=dict)
+    defects = models.JSONField(default=list)
+
+    class Meta:
+        ordering = ["dataset", "-started_at"]
+        constraints = [models.UniqueConstraint(fields=["dataset", "run"], name="finops_import_run")]
+
+    def __str__(self) -> str:
+        return f"{self.dataset} {self.started_at:%Y-%m-%d %H:%M}"
+
+
+class HeldDay(models.Model):
+    """A charge day that changed and is not published, because a month of it is not settled."""
+
+    dataset = models.ForeignKey(Dataset, on_delete=models.CASCADE, related_name="held_days")
+    day = models.DateField()
+    held_at = models.DateTimeField()
+
+    class Meta:
+        ordering = ["dataset", "day"]
+        constraints = [models.UniqueConstraint(fields=["dataset", "day"], name="finops_held_day")]
+
+    def __str__(self) -> str:
+        return f"{self.dataset} {self.day}"
+
+
+class Reconciliation(models.Model):
+    """The latest comparison of a data set's documents, segments and manifests."""
+
+    dataset = models.OneToOneField(Dataset, on_delete=models.CASCADE, related_name="reconciliation")
+    made_at = models.DateTimeField()
+    agrees = models.BooleanField()
+    # One entry a billing month and currency: finops.reconciliation.Line, of JSON's types.
+    lines = models.JSONField()
+
+    def __str__(self) -> str:
+        return f"{self.dataset} {self.made_at:%Y-%m-%d %H:%M}"
+
+
+class PagePreference(models.Model):
+    """What one person last chose to see, on whichever machine."""
+
+    user = models.OneToOneField(
+        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="page_preference"
+    )
+    currency = models.CharField(max_length=20, blank=True)
+    metric = models.CharField(max_length=12, blank=True)
+
+    def __str__(self) -> str:
+        return str(self.user)

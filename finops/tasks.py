@@ -7,13 +7,19 @@ from celery import shared_task
 from django.conf import settings
 
 from finops.models import Dataset
+from finops.segments.arrival import (
+    ImportGate,
+    learn_of_imports,
+    settle,
+    waiting_for_imports,
+)
 from finops.segments.builder import DaysContested, builder_for
 from finops.segments.compaction import Compactor
 from finops.segments.documents import destination_of
 from finops.segments.manifest import sweep
 from finops.segments.schema import configured_schema
 from finops.segments.store import SegmentStore
-from finops.segments.touched import FlowMarks, build_touched, rest, resting
+from finops.segments.touched import FlowMarks, build_released, build_touched, rest, resting
 from replication.status import flow_status
 
 log = structlog.get_logger(__name__)
@@ -43,6 +49,7 @@ def tidy_segments() -> None:
     """Join the files of settled months, one a run and data set, and delete what was replaced."""
     store = SegmentStore()
     for dataset in Dataset.objects.all():
+        _learn(dataset)
         try:
             month = Compactor(dataset, store, configured_schema()).compact()
         except Exception:
@@ -53,15 +60,29 @@ def tidy_segments() -> None:
     sweep(store, grace=settings.SEGMENT_GRACE)
 
 
+def _learn(dataset: Dataset) -> None:
+    """An import that changed nothing left no marks: its place in the history is learned here."""
+    try:
+        learn_of_imports(dataset, flow_status(dataset.flow).source)
+    except Exception:
+        log.exception("segments.imports_unknown", dataset=dataset.name, flow=dataset.flow)
+
+
 def _build(dataset: Dataset) -> None:
     marks = FlowMarks(dataset.flow)
-    if not marks.read():
+    if not marks.read() and not waiting_for_imports(dataset):
         return
     # The index comes while the copy is small: building it later would hold up a large one.
     source = destination_of(dataset)
-    if flow_status(dataset.flow).copying:
+    status = flow_status(dataset.flow)
+    if status.copying:
         # Each part of a snapshot touches nearly every day, and none of them is whole before the
         # last part. The marks wait, and the pages go on showing what they had.
         return
-    days = build_touched(marks, builder_for(dataset, source), budget=_BUDGET)
-    log.info("segments.built", dataset=dataset.name, days=days)
+    learn_of_imports(dataset, status.source)
+    settle(dataset, status, source)
+    gate = ImportGate(dataset, status.source)
+    builder = builder_for(dataset, source, gate)
+    days = build_released(gate, builder) + build_touched(marks, builder, budget=_BUDGET)
+    if days:
+        log.info("segments.built", dataset=dataset.name, days=days)

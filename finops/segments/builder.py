@@ -1,7 +1,7 @@
 """Builds the segments of charge days from documents, so that any run may be repeated."""
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 
 import pyarrow as pa
@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 from finops.costs.periods import DAY, Period, month_start
 from finops.models import Dataset, Segment
 from finops.segments import manifest
+from finops.segments.arrival import Gate, OpenGate
 from finops.segments.documents import DocumentSource
 from finops.segments.manifest import Draft
 from finops.segments.months import month_file, sum_up
@@ -33,14 +34,16 @@ class SegmentBuilder:
     source: DocumentSource
     store: SegmentStore
     schema: SegmentSchema
+    gate: Gate = field(default_factory=OpenGate)
 
     def build(
         self, days: Iterable[date], *, progress: Callable[[int], object] | None = None
     ) -> None:
         """Publish what the documents of ``days`` say now. ``progress`` is told of days done.
 
-        A day without documents loses its segment. Raises DaysContested for days that other
-        builders kept publishing; all other days are published by then.
+        A day without documents loses its segment; one that the gate holds stays as it was. Raises
+        DaysContested for days that other builders kept publishing; all other days are published by
+        then.
         """
         contested: set[date] = set()
         for period in ranges(days):
@@ -56,11 +59,15 @@ class SegmentBuilder:
         todo = frozenset(days_of(period))
         for _ in range(_ATTEMPTS):
             lost: set[date] = set()
+            todo -= self.gate.hold(period)
             for part in ranges(todo):
                 # Before the documents are read: what is published from now on wins over this.
                 expected = manifest.versions(self.dataset, part)
                 drafts = self._drafts(part)
-                lost |= manifest.publish(self.dataset, drafts, expected)
+                # Asked again: what was announced later may be in the documents that were read.
+                held = self.gate.hold(part)
+                free = [draft for draft in drafts if draft.day not in held]
+                lost |= manifest.publish(self.dataset, free, expected)
             todo = frozenset(lost)
             if not todo:
                 break
@@ -96,9 +103,9 @@ def write_files(
         store.write(month_file(names[1]), sum_up(rollup, schema))
 
 
-def builder_for(dataset: Dataset, source: DocumentSource) -> SegmentBuilder:
+def builder_for(dataset: Dataset, source: DocumentSource, gate: Gate) -> SegmentBuilder:
     """The builder as the settings have it."""
-    return SegmentBuilder(dataset, source, SegmentStore(), configured_schema())
+    return SegmentBuilder(dataset, source, SegmentStore(), configured_schema(), gate)
 
 
 def days_to_rebuild(dataset: Dataset, source: DocumentSource) -> list[date]:

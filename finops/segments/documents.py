@@ -5,6 +5,7 @@ from datetime import UTC, date, datetime, time
 from typing import Any, Protocol
 
 from finops.costs.periods import DAY, Period
+from finops.importing.sums import FIELDS, Totals, totals_of
 from finops.models import Dataset
 from finops.segments.values import charge_day
 from replication.mongo import database
@@ -55,6 +56,22 @@ class DestinationDocuments:
         first, last = self._edge(1), self._edge(-1)
         return None if first is None or last is None else Period(first, last + DAY)
 
+    def month_rows(self, billing_account: str | None, billing_period: date) -> int:
+        """How many rows of a billing account's month there are."""
+        count: int = self._collection.count_documents(_month(billing_account, billing_period))
+        return count
+
+    def month_totals(self, billing_account: str | None, billing_period: date) -> Totals:
+        """Rows, checksum and sums by currency of a billing account's month."""
+        month = _month(billing_account, billing_period)
+        wanted = dict.fromkeys(("_id", *FIELDS), 1)
+        with self._collection.find(month, wanted, batch_size=5_000) as cursor:
+            return totals_of(cursor)
+
+    def ensure_month_index(self) -> None:
+        """Make a billing account's month quick to find; does nothing where the index exists."""
+        self._collection.create_index([("BillingAccountId", 1), ("BillingPeriodStart", 1)])
+
     def _edge(self, direction: int) -> date | None:
         # Dates alone: other types sort apart from them, and a document without one is in no day.
         dated = {CHARGE_PERIOD_START: {"$gte": _EARLIEST}}
@@ -62,6 +79,13 @@ class DestinationDocuments:
             dated, {CHARGE_PERIOD_START: 1}, sort=[(CHARGE_PERIOD_START, direction)]
         )
         return None if found is None else charge_day(found[CHARGE_PERIOD_START])
+
+
+def _month(billing_account: str | None, billing_period: date) -> dict[str, Any]:
+    return {
+        "BillingAccountId": billing_account,
+        "BillingPeriodStart": _midnight(billing_period),
+    }
 
 
 def _midnight(day: date) -> datetime:

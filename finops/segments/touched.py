@@ -11,6 +11,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from finops.models import Dataset
+from finops.segments.arrival import ImportGate
 from finops.segments.builder import SegmentBuilder
 from finops.segments.documents import CHARGE_PERIOD_START
 from finops.segments.values import charge_day
@@ -73,6 +74,20 @@ def build_touched(marks: Marks, builder: SegmentBuilder, *, budget: timedelta) -
             break
         found = marks.read()
     return built
+
+
+def build_released(gate: ImportGate, builder: SegmentBuilder) -> int:
+    """Build the days that were held back and may be published now; returns how many.
+
+    Does nothing while another process builds the same data set.
+    """
+    days = gate.released()
+    if not days or not (claim := claim_dataset(builder.dataset)):
+        return 0
+    builder.build(days)
+    gate.forget(days)
+    release(builder.dataset, claim)
+    return len(days)
 
 
 def touched_days(marks: Iterable[Mark], dataset: Dataset) -> set[date]:

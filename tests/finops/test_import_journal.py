@@ -1,4 +1,4 @@
-"""An import tells of every month before it changes it, and what the month holds when it is whole."""
+"""An import tells of each month before it changes it, and what the month holds when whole."""
 
 import gzip
 import uuid

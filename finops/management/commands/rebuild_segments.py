@@ -7,7 +7,8 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 from tqdm import tqdm
 
-from finops.models import Dataset
+from finops.models import Dataset, HeldDay
+from finops.segments.arrival import ImportGate
 from finops.segments.builder import DaysContested, builder_for, days_to_rebuild
 from finops.segments.documents import CHARGE_PERIOD_START, destination_of
 from replication.status import UnknownFlow, flow_status
@@ -49,8 +50,15 @@ class Command(BaseCommand):
         quiet = not sys.stderr.isatty()
         with tqdm(total=len(days), unit="day", desc=dataset.name, disable=quiet) as bar:
             try:
-                builder_for(dataset, source).build(days, progress=bar.update)
+                gate = ImportGate(dataset, status.source)
+                builder_for(dataset, source, gate).build(days, progress=bar.update)
             except DaysContested as error:
                 raise CommandError(f"{error} Run the command again.") from error
+        held = HeldDay.objects.filter(dataset=dataset).count()
+        if held:
+            self.stderr.write(
+                f"{held} days are held back: imports into their months have not arrived in whole."
+                " manage.py reconcile tells which."
+            )
         dataset.refresh_from_db()
         self.stdout.write(f"{dataset.name}: {len(days)} days, version {dataset.version}.")
