@@ -4,15 +4,18 @@ The file names what an administrator decides, under the names of the models' fie
 secret, only references to where one is.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 import yaml
+from yaml.constructor import ConstructorError, SafeConstructor
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from replication.errors import InvalidConfiguration
-from replication.models import OnHistoryLost
+from replication.models import OnHistoryLost, OnPoison
+from replication.spec import WriteMode
 
 CONNECTION_FIELDS: Final = (
     *("uri", "auth_method", "tenant_id", "client_id", "scope", "secret_ref"),
@@ -21,8 +24,10 @@ FLOW_FIELDS: Final = (
     *("source", "source_database", "collection"),
     *("destination", "destination_database", "destination_collection"),
     *("partition_fields", "enabled", "on_history_lost"),
+    *("filter", "field_rules", "hash_key_ref", "copy_indexes"),
+    *("on_poison", "write_mode", "beyond_history"),
 )
-_DEFAULTS: Mapping[str, Mapping[str, Any]] = {
+DEFAULTS: Final[Mapping[str, Mapping[str, Any]]] = {
     "connections": {
         **dict.fromkeys(CONNECTION_FIELDS, ""),
         "auth_method": "entra",
@@ -32,10 +37,17 @@ _DEFAULTS: Mapping[str, Mapping[str, Any]] = {
         "partition_fields": [],
         "enabled": True,
         "on_history_lost": OnHistoryLost.SNAPSHOT.value,
+        "filter": {},
+        "field_rules": [],
+        "copy_indexes": False,
+        "on_poison": OnPoison.DEAD_LETTER.value,
+        "write_mode": WriteMode.AUTOMATIC.value,
+        "beyond_history": False,
     },
 }
 _REQUIRED: Mapping[str, Sequence[str]] = {"connections": ("uri",), "flows": FLOW_FIELDS[:6]}
 _TAG = "tag:yaml.org,2002:"
+_DEEPEST = 20  # levels of a value: an alias may lead back to what it is part of
 
 Fields = dict[str, Any]
 
@@ -86,7 +98,7 @@ def render(declaration: Declaration) -> str:
             name: {
                 key: value
                 for key, value in fields.items()
-                if value != _DEFAULTS[section][key] or key in _REQUIRED[section]
+                if value != DEFAULTS[section][key] or key in _REQUIRED[section]
             }
             for name, fields in sorted(entries.items())
         }
@@ -108,7 +120,7 @@ class _Reader:
     def sections(self, node: Node | None) -> Iterator[tuple[str, Node]]:
         """Yield the sections of the whole file; an empty file has none."""
         if node is not None:
-            for name, child in self._entries(node, "", allowed=tuple(_DEFAULTS)):
+            for name, child in self._entries(node, "", allowed=tuple(DEFAULTS)):
                 if not _is(child, "null"):
                     yield name, child
 
@@ -120,9 +132,9 @@ class _Reader:
         }
 
     def _fields(self, section: str, path: str, node: Node) -> Fields:
-        defaults = _DEFAULTS[section]
+        defaults = DEFAULTS[section]
         values = {
-            key: list(value) if isinstance(value, list) else value
+            key: value.copy() if isinstance(value, list | dict) else value
             for key, value in defaults.items()
         }
         given = set()
@@ -136,22 +148,80 @@ class _Reader:
         return values
 
     def _value(self, path: str, node: Node, default: object) -> object:
-        if isinstance(default, bool):
-            if isinstance(node, ScalarNode) and _is(node, "bool"):
-                return node.value.lower() in ("true", "yes", "on")
-            expected = "true or false"
-        elif isinstance(default, list):
-            if isinstance(node, SequenceNode):
-                items = enumerate(node.value)
-                return [self._value(f"{path}[{number}]", child, "") for number, child in items]
-            expected = "a list of text"
-        else:
-            if isinstance(node, ScalarNode) and _is(node, "str"):
-                return node.value
-            expected = "text, put it in quotes" if isinstance(node, ScalarNode) else "text"
+        name = path.rpartition(".")[2]
+        if name in _READ_BY_NAME:
+            return _READ_BY_NAME[name](self, path, node)
+        if isinstance(default, list):
+            return self._texts(path, node)
+        if not isinstance(default, bool):
+            return self._text(path, node)
+        if isinstance(node, ScalarNode) and _is(node, "bool"):
+            return node.value.lower() in ("true", "yes", "on")
+        self._problem(node, path, f"is {_kind(node)}: expected true or false")
+        return default
+
+    def _text(self, path: str, node: Node) -> str:
+        if isinstance(node, ScalarNode) and _is(node, "str"):
+            return str(node.value)
+        expected = "text, put it in quotes" if isinstance(node, ScalarNode) else "text"
         # The value itself is not told: it may be a password in the wrong place.
         self._problem(node, path, f"is {_kind(node)}: expected {expected}")
-        return default
+        return ""
+
+    def _texts(self, path: str, node: Node) -> list[str]:
+        if not isinstance(node, SequenceNode):
+            self._problem(node, path, f"is {_kind(node)}: expected a list of text")
+            return []
+        items = enumerate(node.value)
+        return [self._text(f"{path}[{number}]", child) for number, child in items]
+
+    def _collections(self, path: str, node: Node) -> str:
+        """Read one text, or a list of them."""
+        if not isinstance(node, SequenceNode):
+            return self._text(path, node)
+        names = self._texts(path, node)
+        for name, child in zip(names, node.value, strict=True):
+            if "," in name:
+                self._problem(child, path, "holds a comma: a list has one name or pattern an item")
+        return ", ".join(names)
+
+    def _mapping(self, path: str, node: Node) -> object:
+        if not isinstance(node, MappingNode):
+            self._problem(node, path, f"is {_kind(node)}: expected a mapping")
+            return {}
+        return self._plain(path, node)
+
+    def _list(self, path: str, node: Node) -> object:
+        if not isinstance(node, SequenceNode):
+            self._problem(node, path, f"is {_kind(node)}: expected a list")
+            return []
+        return self._plain(path, node)
+
+    def _plain(self, path: str, node: Node, depth: int = 0) -> object:
+        """Read what JSON can hold, too."""
+        if depth > _DEEPEST:
+            self._problem(node, path, "goes too deep")
+        elif isinstance(node, MappingNode):
+            return {
+                name: self._plain(f"{path}.{name}", child, depth + 1)
+                for name, child in self._entries(node, path)
+            }
+        elif isinstance(node, SequenceNode):
+            return [
+                self._plain(f"{path}[{number}]", child, depth + 1)
+                for number, child in enumerate(node.value)
+            ]
+        elif (read := _SCALARS.get(node.tag.removeprefix(_TAG))) is not None:
+            try:
+                value = read(SafeConstructor(), node)
+            except (ConstructorError, ValueError):
+                value = math.nan
+            if not isinstance(value, float) or math.isfinite(value):
+                return value
+            self._problem(node, path, "is no number that JSON can hold")
+        else:
+            self._problem(node, path, f"is {_kind(node)}: put text in quotes, write extended JSON")
+        return None
 
     def _entries(
         self, node: Node, path: str, *, allowed: Sequence[str] = ()
@@ -178,6 +248,21 @@ class _Reader:
     def _problem(self, node: Node, path: str, text: str) -> None:
         line = node.start_mark.line + 1
         self.problems.append((line, f"line {line}, {path or 'the file'}: {text}."))
+
+
+# What is neither text, nor true or false, nor a list of texts.
+_READ_BY_NAME: Mapping[str, Callable[[_Reader, str, Node], object]] = {
+    "collection": _Reader._collections,
+    "filter": _Reader._mapping,
+    "field_rules": _Reader._list,
+}
+_SCALARS: Mapping[str, Callable[[SafeConstructor, Any], object]] = {
+    "str": SafeConstructor.construct_yaml_str,
+    "int": SafeConstructor.construct_yaml_int,
+    "float": SafeConstructor.construct_yaml_float,
+    "bool": SafeConstructor.construct_yaml_bool,
+    "null": SafeConstructor.construct_yaml_null,
+}
 
 
 def _is(node: Node, kind: str) -> bool:

@@ -13,11 +13,18 @@ from django.core.exceptions import ValidationError
 from django.db import models, transaction
 
 from replication.config import MongoConfig
-from replication.declaration import CONNECTION_FIELDS, FLOW_FIELDS, Declaration, Fields
+from replication.declaration import (
+    CONNECTION_FIELDS,
+    DEFAULTS,
+    FLOW_FIELDS,
+    Declaration,
+    Fields,
+)
 from replication.errors import InvalidConfiguration, ReplicationError
 from replication.models import Connection, Flow
+from replication.scope import CollectionScope
 
-_COPIES_ANEW = frozenset(FLOW_FIELDS[:6])
+_COPIES_ANEW = frozenset(FLOW_FIELDS[:6]) - {"collection"} | {"filter", "field_rules"}
 
 
 class PlanChanged(ReplicationError):
@@ -48,8 +55,15 @@ class Step:
         return (
             self.action is Action.CHANGE
             and self.path.startswith("flows.")
-            and any(name in _COPIES_ANEW for name, _before, _after in self.changes)
+            and any(_copies_anew(*change) for change in self.changes)
         )
+
+
+def _copies_anew(name: str, before: Any, after: Any) -> bool:
+    if name == "collection":  # what stays in the scope goes on
+        items = set(CollectionScope.parse(before).items)
+        return items.isdisjoint(CollectionScope.parse(after).items)
+    return name in _COPIES_ANEW
 
 
 @dataclass(frozen=True)
@@ -161,10 +175,11 @@ def _save(
     for name, value in fields.items():
         setattr(row, name, value)
     after = _fields_of(row, tuple(fields))
+    defaults = DEFAULTS[path.partition(".")[0]]
     changes = tuple(
         (name, before.get(name), value)
         for name, value in after.items()
-        if (new and value not in ("", [])) or (not new and before[name] != value)
+        if value != (defaults[name] if new else before[name])
     )
     if not new and not changes:
         return Step(path, Action.UNCHANGED)

@@ -7,6 +7,7 @@ import pytest
 from django.core.management import CommandError, call_command
 from hypothesis import given
 from hypothesis import strategies as st
+from pytest_django import Settings
 
 from replication.declaration import CONNECTION_FIELDS, Declaration, parse, render
 from replication.declaring import current, make_plan
@@ -29,6 +30,15 @@ flows:
 """
 _TEXT = st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=12)
 _NAMES = st.from_regex(r"[a-z0-9-]{1,8}", fullmatch=True)
+_VALUES = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | _TEXT,
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(_TEXT, inner, max_size=2),
+    max_leaves=5,
+)
 _CONNECTIONS = st.fixed_dictionaries(dict.fromkeys(CONNECTION_FIELDS, _TEXT))
 _FLOWS = st.fixed_dictionaries(
     {
@@ -37,6 +47,13 @@ _FLOWS = st.fixed_dictionaries(
         "partition_fields": st.lists(_TEXT, max_size=2),
         "enabled": st.booleans(),
         "on_history_lost": st.sampled_from(["snapshot", "stop"]),
+        "filter": st.dictionaries(_TEXT, _VALUES, max_size=2),
+        "field_rules": st.lists(_VALUES, max_size=2),
+        "hash_key_ref": _TEXT,
+        "copy_indexes": st.booleans(),
+        "on_poison": st.sampled_from(["dead_letter", "stop"]),
+        "write_mode": st.sampled_from(["automatic", "transactions", "guarded"]),
+        "beyond_history": st.booleans(),
     }
 )
 
@@ -82,6 +99,18 @@ def test_what_is_written_is_read_back(connections: dict, flows: dict) -> None:  
         (FILE + "    enabled: 'no'\n", "line 13, flows.costs.enabled: is text: expected true or"),
         (FILE.replace("[Day]", "[1]"), "line 12, flows.costs.partition_fields[0]: is int: "),
         (FILE.replace("[Day]", "Day"), "line 12, flows.costs.partition_fields: is text: "),
+        (FILE.replace("[Day]", "[Day]\n    filter: 1"), "line 13, flows.costs.filter: is int: exp"),
+        (
+            FILE + "    filter: {Start: {$gt: 2026-01-01}}\n",
+            "line 13, flows.costs.filter.Start.$gt: is timestamp: put text in quotes",
+        ),
+        (FILE + "    filter: {a: .nan}\n", "line 13, flows.costs.filter.a: is no number that"),
+        (FILE + "    filter: &a {a: *a}\n", "line 13, flows.costs.filter.a.a.a"),
+        (FILE + "    field_rules: {a: b}\n", "line 13, flows.costs.field_rules: is a mapping"),
+        (
+            FILE.replace("collection: rows\n    dest", "collection: ['a,b']\n    dest"),
+            "line 8, flows.costs.collection: holds a comma",
+        ),
         ("connections: !!python/object:os.system {}", "line 1, connections: "),
         ("connections: &a {a: *a}", "line 1, connections.a.a: is unknown"),
         ("a: \x00", "no YAML: it holds a character"),
@@ -128,6 +157,53 @@ def test_a_change_is_shown_field_by_field_and_keeps_the_flow(file: Path) -> None
     assert "    collection: 'rows' → 'lines'\n    enabled: True → False" in told
     assert "It will copy everything anew." in told
     assert Flow.objects.get().id == row.id
+
+
+SEVERAL = FILE.replace(
+    "collection: rows\n    dest", "collection: [rows, costs_*]\n    dest"
+).replace("destination_collection: rows", "destination_collection: '{collection}'")
+
+
+@pytest.mark.django_db
+def test_a_flow_of_several_collections_with_a_filter_and_rules(
+    file: Path, settings: Settings
+) -> None:
+    settings.MONGO_SECRETS = {"MONGO_SECRET_HASH": "0123456789abcdef"}
+    file.write_text(
+        SEVERAL
+        + "    filter: {Start: {$gt: {$date: '2026-01-01T00:00:00Z'}}, Cost: {$gte: 0.5}}\n"
+        + "    field_rules: [{field: owner, action: hash}]\n"
+        + "    hash_key_ref: env:MONGO_SECRET_HASH\n    copy_indexes: true\n"
+        + "    on_poison: stop\n    write_mode: guarded\n    beyond_history: true\n"
+    )
+    run("apply", str(file), "--yes")
+    row = Flow.objects.get()
+    assert row.scope.items == ("rows", "costs_*")
+    assert row.stream("rows").query()["Cost"] == {"$gte": 0.5}
+    assert row.field_rules == [{"field": "owner", "action": "hash"}]
+    assert (row.copy_indexes, row.on_poison, row.write_mode) == (True, "stop", "guarded")
+    assert "collection: rows, costs_*\n" in run("export", "-")
+    assert run("apply", str(file)) == "Nothing to do.\n"
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("change", "anew"),
+    [
+        (("[rows, costs_*]", "[rows, days]"), False),
+        (("[rows, costs_*]", "[days, months]"), True),
+        (("[Day]", "[Day]\n    filter: {a: 1}"), True),
+        (("[Day]", "[Day]\n    on_poison: stop"), False),
+    ],
+    ids=["some stay", "none stays", "filter", "policy"],
+)
+def test_a_plan_says_when_everything_is_copied_again(
+    file: Path, change: tuple[str, str], anew: bool
+) -> None:
+    file.write_text(SEVERAL)
+    run("apply", str(file), "--yes")
+    file.write_text(SEVERAL.replace(*change))
+    assert ("copy everything anew" in run("apply", str(file), "--yes")) is anew
 
 
 @pytest.mark.django_db
