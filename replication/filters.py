@@ -13,8 +13,9 @@ _COMPARISONS = frozenset(
     {"$eq", "$ne", "$gt", "$gte", "$lt", "$lte", "$in", "$nin", "$exists", "$type", "$regex"}
     | {"$options", "$not", "$all", "$elemMatch", "$size", "$mod"}
 )
-_COMBINING = frozenset({"$and", "$or", "$nor"})
-_ALLOWED = ", ".join(sorted(_COMBINING | _COMPARISONS))
+# What takes a list of queries, and what stands beside the names of fields no other does.
+COMBINING = frozenset({"$and", "$or", "$nor"})
+_ALLOWED = ", ".join(sorted(COMBINING | _COMPARISONS))
 # Any date that the server can hold, in UTC.
 _JSON = JSONOptions(tz_aware=True, datetime_conversion=DatetimeConversion.DATETIME_AUTO)
 _EXPECTED = 'Expected a query as extended JSON, e.g. {"ProviderName": "Microsoft"}'
@@ -50,7 +51,7 @@ def filter_problem(value: object) -> str | None:
 
 def _check_query(query: Mapping[str, Any]) -> None:
     for name, value in query.items():
-        if name in _COMBINING:
+        if name in COMBINING:
             if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
                 raise ValueError(f"{name}: expected a list of queries.")
             for item in value:

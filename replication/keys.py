@@ -8,14 +8,12 @@ import bson
 from bson import Binary, Decimal128, MaxKey, MinKey, ObjectId, Regex, Timestamp
 from bson.codec_options import CodecOptions, DatetimeConversion
 from bson.datetime_ms import DatetimeMS
-from bson.raw_bson import RawBSONDocument
+
+from replication.wire import fields
 
 # Dates outside of Python's years stay numbers of milliseconds.
 _EXACT: CodecOptions[dict[str, Any]] = CodecOptions(
     datetime_conversion=DatetimeConversion.DATETIME_MS
-)
-_EXACT_RAW: CodecOptions[RawBSONDocument] = CodecOptions(
-    document_class=RawBSONDocument, datetime_conversion=DatetimeConversion.DATETIME_MS
 )
 _LENGTH = struct.Struct("<i")
 
@@ -42,8 +40,16 @@ def id_of(document: bytes) -> Any:
 
 
 def key_document(document: bytes) -> bytes:
-    """Return the document of the ``_id`` alone, as exact as it is in ``document``."""
-    return bson.encode({"_id": RawBSONDocument(document, _EXACT_RAW)["_id"]})
+    """Return the document of the ``_id`` alone, byte by byte as it is in ``document``.
+
+    Raises:
+        KeyError: it has no ``_id``.
+        InvalidBSON: it is no document.
+    """
+    for start, value, end in fields(document):
+        if document[start + 1 : value] == b"_id\0":
+            return _LENGTH.pack(end - start + 5) + document[start:end] + b"\0"
+    raise KeyError("_id")
 
 
 def order_key(value: Any) -> OrderKey:

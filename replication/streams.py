@@ -1,40 +1,40 @@
 """The source's side of a stream: its change stream, read in batches of raw BSON."""
 
-import time
-from collections.abc import Mapping
+import threading
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, cast
 
-import bson
 from bson import Timestamp
 from bson.codec_options import CodecOptions, DatetimeConversion
 from bson.raw_bson import RawBSONDocument
-from pymongo.change_stream import CollectionChangeStream
 from pymongo.collection import Collection
-from pymongo.errors import PyMongoError
 
-from replication.changes import Batch, BatchBuilder, BatchLimits
+from replication.change_cursor import StartPoint
+from replication.change_source import Changes, ChangeSource
+from replication.changes import Batch, BatchBuilder, BatchLimits, Collected
 from replication.config import AuthMethod, MongoConfig, MongoPolicy
+from replication.errors import ReplicationError
+from replication.lookups import Ahead, DocumentLookup
 from replication.mapping import DURATION, MappedConfig
 from replication.mongo import Client, new_mongo_client
 from replication.spec import Namespace
+
+__all__ = [
+    "RAW",
+    "MongoDBStream",
+    "MongoStreamConfig",
+    "StartPoint",
+    "current_point",
+    "new_mongodb_stream",
+    "operation_time",
+    "raw_collection",
+]
 
 # Bytes pass as they are; where a field is looked at, any date must survive that, odd ones too.
 RAW: CodecOptions[RawBSONDocument] = CodecOptions(
     document_class=RawBSONDocument, datetime_conversion=DatetimeConversion.DATETIME_AUTO
 )
-# How long the source holds an unanswered poll: the age of a lone change when it is applied, and
-# how quickly a stop is noticed.
-_POLL_MILLISECONDS = 250
-_EVENTS_PER_MESSAGE = 1_000
-
-
-@dataclass(frozen=True)
-class StartPoint:
-    """Where a change stream begins: after a token, else at a cluster time."""
-
-    token: Mapping[str, Any] | None = None
-    cluster_time: Timestamp | None = None
 
 
 @dataclass(frozen=True)
@@ -82,6 +82,10 @@ class MongoDBStream:
 
     After an error ``read`` may be called again: what was received before is kept, and the change
     stream goes on where it was, on the same cursor where that is still alive.
+
+    ``looked_up_until`` is the cluster time up to which the copy may be ahead of ``start``; a
+    ``query`` leaves out the documents that it does not match. One thread may ``poll`` while another
+    one calls ``take``.
     """
 
     def __init__(
@@ -90,77 +94,122 @@ class MongoDBStream:
         start: StartPoint,
         *,
         limits: BatchLimits | None = None,
+        looked_up_until: Timestamp | None = None,
+        query: Mapping[str, Any] | None = None,
     ) -> None:
-        self._collection = collection
-        self._start = start
-        self._batch = BatchBuilder(limits or BatchLimits())
-        self._stream: CollectionChangeStream[RawBSONDocument] | None = None
+        self.limits = limits or BatchLimits()
+        self._source = ChangeSource(collection, start, query)
+        self._lookup = DocumentLookup(collection, query)
+        self._lock = threading.Lock()
+        self._ahead = Ahead(looked_up_until)
+        self._builder = BatchBuilder(self._ahead, look_up=bool(query))
+        self._changes: Changes | None = None  # until all of their events are collected
+        self._caught_up_at: float | None = None
+        self._taken: Collected | None = None  # until its look-ups have succeeded
+        self._end: ReplicationError | None = None
+
+    @property
+    def events(self) -> int:
+        """How many events have been collected."""
+        return self._builder.events
+
+    @property
+    def size(self) -> int:
+        """How many bytes of documents have been collected."""
+        return self._builder.size
+
+    @property
+    def full(self) -> bool:
+        """Whether a batch has as much as it should."""
+        return self._builder.writes >= self.limits.writes or self._builder.size >= self.limits.size
+
+    @property
+    def caught_up(self) -> bool:
+        """Whether the source had nothing more when it was last asked."""
+        return self._caught_up_at is not None
 
     def read(self) -> Batch:
-        """Return the next batch: when it is full, or when the source has nothing more.
+        """Return the next batch: when it is full or old, or when the source has nothing more.
 
         Raises:
             PyMongoError: as the driver raises it; sort it with ``errors.sort_failure``.
             HistoryLost: the collection was dropped or renamed.
         """
-        caught_up_at = None
-        while not self._batch.full:
-            asked_at = time.time()
-            change = self._next()
-            if change is None:
-                caught_up_at = asked_at
-                break
-            self._batch.add(change)
-        return self._batch.take(_decoded(self._start.token), caught_up_at=caught_up_at)
+        while not (self.full or self.caught_up or self._builder.age >= self.limits.age):
+            self.poll()
+        return self.take()
+
+    def poll(self) -> None:
+        """Ask the source once, for a quarter of a second at most, and collect what it sends.
+
+        What is left of its last answer is collected first. Raises as ``read`` does.
+        """
+        if self._end is not None:
+            raise self._end
+        if self._changes is None:
+            with self._lock:
+                self._ahead.asked()
+            self._changes = self._source.ask()
+        with self._lock:
+            self._collect(self._changes)
+
+    def take(self) -> Batch:
+        """Return what has been collected, with all documents that had to be looked up.
+
+        Raises:
+            PyMongoError: a look-up failed; the next call tries it again.
+        """
+        with self._lock:
+            if self._taken is None:
+                self._taken = self._builder.take(self._source.token, self._caught_up_at)
+                self._caught_up_at = None
+            taken = self._taken
+            self._ahead.begin(taken.missing)
+        if taken.missing:
+            found = self._lookup.find(taken.missing)
+            with self._lock:
+                self._ahead.end(taken.missing, found.until)
+            taken.fill(found)
+        self._taken = None
+        return taken.batch()
+
+    def look_up(self, keys: Iterable[bytes]) -> None:
+        """Let the next batch write these documents as the source has them then."""
+        with self._lock:
+            self._builder.ask_for(keys)
 
     def close(self) -> None:
-        """Close the cursor. A later ``read`` would open a new one at the same place."""
-        stream, self._stream = self._stream, None
-        if stream is not None:
-            stream.close()
+        """Close the cursor. A later ``poll`` would open a new one at the same place."""
+        self._source.close()
 
-    def _next(self) -> RawBSONDocument | None:
-        stream = self._opened()
+    def _collect(self, changes: Changes) -> None:
+        builder = self._builder
         try:
-            change = stream.try_next()
-        except PyMongoError:
-            # A closed change stream would answer None for ever, as if nothing came.
-            if not stream.alive:
-                self._stream = None
+            for event in changes.events:
+                builder.add(event, changes.time, slim=changes.slim)
+                if self.full:
+                    return
+        except ReplicationError as error:
+            self._end = error
             raise
-        self._start = StartPoint(stream.resume_token or self._start.token)
-        if change is None and not stream.alive:
-            self._stream = None
-        return change
-
-    def _opened(self) -> CollectionChangeStream[RawBSONDocument]:
-        if self._stream is None:
-            self._stream = open_change_stream(self._collection, self._start)
-        return self._stream
-
-
-def open_change_stream(
-    collection: Collection[RawBSONDocument], start: StartPoint
-) -> CollectionChangeStream[RawBSONDocument]:
-    """Open the one kind of change stream that this app uses."""
-    return collection.watch(
-        full_document="updateLookup",
-        # Unlike resume_after it can also go on behind an invalidation.
-        start_after=start.token,
-        start_at_operation_time=None if start.token else start.cluster_time,
-        max_await_time_ms=_POLL_MILLISECONDS,
-        batch_size=_EVENTS_PER_MESSAGE,
-    )
+        finally:
+            self._ahead.passed(builder.time)
+        self._changes = None
+        self._caught_up_at = changes.asked_at if changes.caught_up else None
+        if changes.caught_up:
+            self._ahead.caught_up()
 
 
 def current_point(collection: Collection[RawBSONDocument]) -> StartPoint:
     """Return the point that the source has reached: all later changes come after it."""
-    with open_change_stream(collection, StartPoint()) as stream:
-        token = stream.resume_token
-        if token is None:
-            stream.try_next()
-            token = stream.resume_token
-    return StartPoint(_decoded(token), None if token else operation_time(collection))
+    source = ChangeSource(collection, StartPoint())
+    try:
+        source.open()
+        if source.token is None:
+            source.ask()
+    finally:
+        source.close()
+    return StartPoint(source.token, None if source.token else operation_time(collection))
 
 
 def operation_time(collection: Collection[RawBSONDocument]) -> Timestamp | None:
@@ -188,7 +237,3 @@ def new_mongodb_stream(config: MongoStreamConfig, start: StartPoint) -> MongoDBS
     return MongoDBStream(
         raw_collection(client, Namespace("", config.database, config.collection)), start
     )
-
-
-def _decoded(token: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
-    return bson.decode(token.raw) if isinstance(token, RawBSONDocument) else token
