@@ -6,7 +6,9 @@ _HOUR, _DAY = 3600.0, 86400.0
 
 ROUTES = {
     "replication.tasks.supervise": {"queue": "supervisor"},
+    "replication.tasks.offer_parts": {"queue": "supervisor"},
     "replication.tasks.run_stream_slice": {"queue": "streams"},
+    "replication.tasks.copy_part": {"queue": "snapshots"},
     "finops.tasks.build_touched_segments": {"queue": "segments"},
     "finops.tasks.tidy_segments": {"queue": "segments"},
 }
@@ -20,6 +22,7 @@ def beat_schedule(
         "accounts-clear-sessions": _every(_HOUR, "accounts.tasks.clear_sessions"),
         "accounts-prune-audit": _every(_DAY, "accounts.tasks.prune_audit"),
         "replication-supervise": _every(supervise, "replication.tasks.supervise"),
+        "replication-offer-parts": _every(supervise, "replication.tasks.offer_parts"),
         "finops-build-touched-segments": _every(
             build_segments, "finops.tasks.build_touched_segments"
         ),

@@ -16,10 +16,35 @@ from replication.mongo import Client, Purpose
 from replication.parts import Parts
 from replication.patience import Patience
 from replication.position import control_database
-from replication.slices import Clients, raise_if_succeeded, session_id, take_over
+from replication.slices import (
+    Clients,
+    Outcome,
+    SliceResult,
+    Timing,
+    raise_if_succeeded,
+    run_attempts,
+    session_id,
+    take_over,
+)
 from replication.spec import StreamSpec
 from replication.streams import raw_collection
 from replication.transactions import FencedTransactions
+
+_log = structlog.get_logger(__name__)
+
+
+def run_part(
+    spec: StreamSpec, key: str, clients: Clients, timing: Timing, *, wanted: Callable[[], bool]
+) -> SliceResult:
+    """Copy a part for as long as ``wanted()`` says, if nobody else does. It never raises."""
+    bound = _log.bind(flow=spec.flow_name, stream=spec.key)
+
+    def attempt() -> SliceResult:
+        worker = PartWorker.of(spec, clients, timing.lease, bound)
+        copied = worker.copy(key, wanted=wanted)
+        return SliceResult(Outcome.DONE if copied else Outcome.NO_LEASE)
+
+    return run_attempts(attempt, spec, clients, log=bound)
 
 
 @dataclass(frozen=True)

@@ -31,7 +31,8 @@ _FIRST_BUMP, _LONGEST_BUMP = 0.5, 8.0  # seconds for raising the epoch
 class Outcome(StrEnum):
     """How a slice ended."""
 
-    NO_LEASE = "no lease"  # another worker has the stream
+    DONE = "done"  # nothing is left to do: of a part of a snapshot only, a stream never ends
+    NO_LEASE = "no lease"  # another worker has the stream or part
     HANDED_OVER = "handed over"  # its time is over or the worker stops; the lease is free
     LOST = "lost"  # another worker took the stream over meanwhile
     TROUBLE = "trouble"  # a passing failure: the supervisor tries again

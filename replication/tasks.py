@@ -10,6 +10,7 @@ from django.db import DatabaseError, connections
 from kombu.exceptions import OperationalError
 
 from replication.mongo import Client, Purpose, client_for, replace_clients
+from replication.part_tasks import copy_part, offer_parts
 from replication.roster import Roster
 from replication.slices import Clients, Outcome, SliceResult, Timing
 from replication.slots import Slot, SlotLimits
@@ -18,6 +19,8 @@ from replication.steering import note_failure
 from replication.waiting import waiting_streams
 from replication.warm_stop import worker_stopping
 from replication.worker import run_slice
+
+__all__ = ["copy_part", "offer_parts", "run_stream_slice", "supervise"]
 
 log = structlog.get_logger(__name__)
 

@@ -71,7 +71,7 @@ class Layout:
         return [
             self._django(
                 "worker-streams",
-                [*worker, "-n", "streams@%h", "-Q", "streams", "-c", "2"],
+                [*worker, "-n", "streams@%h", "-Q", "streams,snapshots", "-c", "3"],
                 where="copies the source to the destination",
                 log_says="ready.",
                 grace=15.0,

