@@ -8,7 +8,7 @@ from django.http import HttpRequest
 
 from replication.models import Connection, Flow
 from replication.status import FlowStatus, status_of
-from replication.steering import pause, resume
+from replication.steering import pause, remove, resume
 
 
 @admin.register(Connection)
@@ -89,6 +89,12 @@ class FlowAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic in the s
     def resume(self, request: HttpRequest, flows: QuerySet[Flow]) -> None:
         count = resume(flows)
         self.message_user(request, f"{count} resumed. A worker takes them up within seconds.")
+
+    def delete_model(self, request: HttpRequest, obj: Flow) -> None:
+        remove(Flow.objects.filter(pk=obj.pk))
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Flow]) -> None:
+        remove(queryset)
 
     def save_model(self, request: HttpRequest, obj: Flow, form: Any, change: bool) -> None:
         # Whoever saves a flow has seen its error, and what they changed may have mended it.

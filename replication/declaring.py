@@ -23,6 +23,7 @@ from replication.declaration import (
 from replication.errors import InvalidConfiguration, ReplicationError
 from replication.models import Connection, Flow
 from replication.scope import CollectionScope
+from replication.steering import remove
 
 _COPIES_ANEW = frozenset(FLOW_FIELDS[:6]) - {"collection"} | {"filter", "field_rules"}
 
@@ -136,7 +137,7 @@ def _carry_out(declaration: Declaration, *, prune: bool) -> Plan:
     lost_flows = Flow.objects.exclude(name__in=list(declaration.flows))
     steps += (Step(f"flows.{name}", gone) for name in _names(lost_flows))
     if prune:
-        lost_flows.delete()
+        remove(lost_flows)
     lost_connections = Connection.objects.exclude(name__in=list(declaration.connections))
     lost_names = _names(lost_connections)
     rows = {row.name: row for row in Connection.objects.all()}

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import structlog
 
+from replication.claims import Claims
 from replication.errors import Interrupted
 from replication.estuary import MongoEndpoint
 from replication.lease import LeaseKeeper, Leases
@@ -77,6 +78,7 @@ def _attempt(
         with LeaseKeeper(leases, grant) as keeper:
             patience = Patience(keeper, wanted, log=bound)
             position = take_over(client, tracker, grant, patience)
+            Claims(control_database(client)).take(spec)
             bound.info("slice_began", epoch=position.epoch, phase=position.phase.value)
             transactions = FencedTransactions(
                 session,

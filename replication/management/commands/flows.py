@@ -1,4 +1,4 @@
-"""``manage.py flows apply|export FILE.yaml``: connections and flows from a file, and back."""
+"""``manage.py flows``: connections and flows from a file, and back; and whose a copy is."""
 
 import os
 import sys
@@ -8,10 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
+from pymongo.errors import PyMongoError
 
+from replication.claims import Claims
 from replication.declaration import Declaration, parse, render
 from replication.declaring import Action, Plan, Step, apply, current, make_plan, shown
-from replication.errors import InvalidConfiguration, ReplicationError
+from replication.errors import InvalidConfiguration, ReplicationError, describe
+from replication.mongo import client_for, close_clients
+from replication.position import control_database
+from replication.spec import Namespace
 
 _SIGNS = {
     Action.CREATE: "+",
@@ -37,29 +42,38 @@ class Command(BaseCommand):
         applying.add_argument("file", type=Path, metavar="FILE")
         applying.add_argument("--yes", action="store_true", help="do not ask")
         applying.add_argument("--prune", action="store_true", help="remove what the file lacks")
+        releasing = actions.add_parser("release", help="let another flow write a copy")
+        releasing.add_argument("connection", metavar="CONNECTION", help="the destination")
+        releasing.add_argument("copy", metavar="DATABASE.COLLECTION", help="the copy there")
         exporting = actions.add_parser("export", help="write what is there")
         exporting.add_argument("file", type=Path, metavar="FILE", help="- prints it")
 
-    def handle(
-        self,
-        *_args: Any,
-        action: str,
-        file: Path,
-        yes: bool = False,
-        prune: bool = False,
-        **_options: Any,
-    ) -> None:
-        """Apply or export."""
+    def handle(self, *_args: Any, action: str, **options: Any) -> None:
+        """Do what the action says."""
         try:
-            if action == "export":
-                self._export(file)
+            if action == "apply":
+                self._apply(_read(options["file"]), yes=options["yes"], prune=options["prune"])
+            elif action == "export":
+                self._export(options["file"])
             else:
-                self._apply(_read(file), yes=yes, prune=prune)
+                self._release(options["connection"], options["copy"])
         except InvalidConfiguration as error:
             problems = "\n".join(f"  {problem}" for problem in error.problems)
-            raise CommandError(f"{file}: nothing was changed.\n{problems}") from error
-        except ReplicationError as error:
-            raise CommandError(str(error)) from error
+            place = f"{options['file']}: " if "file" in options else ""
+            raise CommandError(f"{place}nothing was changed.\n{problems}") from error
+        except (ReplicationError, PyMongoError) as error:
+            raise CommandError(describe(error)) from error
+
+    def _release(self, connection: str, copy: str) -> None:
+        database, _, collection = copy.partition(".")
+        namespace = Namespace(connection, database, collection)
+        try:
+            released = Claims(control_database(client_for(connection))).release(namespace)
+        finally:
+            close_clients()
+        if not released:
+            raise CommandError(f"No flow has claimed {namespace}.")
+        self.stdout.write(f"{namespace} belongs to the flow that writes it next.")
 
     def _export(self, file: Path) -> None:
         declaration = current()
