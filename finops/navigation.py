@@ -21,6 +21,7 @@ class Entry:
 _ENTRIES = (
     # (label, URL name, icon, the level from which on it is shown)
     ("Overview", "finops:overview", "icons/overview.svg", PermissionLevel.VIEWER),
+    ("Explorer", "finops:explore", "icons/explorer.svg", PermissionLevel.VIEWER),
     ("Administration", "admin:index", "icons/administration.svg", PermissionLevel.ADMIN),
 )
 

@@ -2,11 +2,13 @@ from django.contrib import admin
 from django.urls import URLPattern, URLResolver, include, path
 
 from finops import views
+from finops.explore.urls import explore
 from finops.health import healthz
 from finops.metrics import metrics
 
-cost_pages = [
+cost_pages: list[URLPattern | URLResolver] = [
     path("", views.overview, name="overview"),
+    path("explore/", include(explore)),
     path("freshness/", views.freshness, name="freshness"),
 ]
 

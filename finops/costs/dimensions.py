@@ -80,6 +80,9 @@ _LABELS = {
     "x_sku_meter_subcategory": "Meter subcategory",
     "x_sku_meter_category": "Meter category",
     "x_sku_meter_id": "Meter id",
+    "charge_day": "Day",
+    "charge_period_start": "Charge start",
+    "charge_period_end": "Charge end",
 }
 _WORDS = {"sku": "SKU", "x": ""}
 _SHELVES = (
@@ -98,7 +101,8 @@ def _is_dimension(column: SegmentColumn) -> bool:
     return column.kind in {Kind.TEXT, Kind.CURRENCY} or column.name == _BILLING_PERIOD
 
 
-def _label(name: str) -> str:
+def column_label(name: str) -> str:
+    """What people call a column of the segments."""
     if name in _LABELS:
         return _LABELS[name]
     words = " ".join(filter(None, (_WORDS.get(word, word) for word in name.split("_"))))
@@ -115,7 +119,7 @@ def _dimensions() -> dict[str, Dimension]:
     found = {
         column.name: Dimension(
             column.name,
-            _label(column.name),
+            column_label(column.name),
             _shelf(column.name),
             fine=column.role is Role.ROWS_ONLY,
         )
@@ -134,12 +138,17 @@ def dimension_named(key: str) -> Dimension:
     """The dimension that a URL names. Raises UnknownDimension, which does not repeat the key."""
     if key in DIMENSIONS:
         return DIMENSIONS[key]
-    if key.startswith(TAG) and len(TAG) < len(key) <= LONGEST_TAG_KEY and "\0" not in key:
-        return Dimension(key, f"Tag {key.removeprefix(TAG)!s}", Shelf.TAGS, fine=False)
+    if key.startswith(TAG) and is_tag_key(key.removeprefix(TAG)):
+        return Dimension(key, f"Tag {key.removeprefix(TAG)}", Shelf.TAGS, fine=False)
     raise UnknownDimension(
         "Costs can be grouped by a known column, such as service_name, or by a tag, such as"
         " tag:owner."
     )
+
+
+def is_tag_key(key: str) -> bool:
+    """Whether a URL can name it."""
+    return 0 < len(key) <= LONGEST_TAG_KEY and "\0" not in key
 
 
 def needs_rows(dimension: Dimension, columns: SegmentSchema | None) -> bool:

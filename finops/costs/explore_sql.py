@@ -13,7 +13,7 @@ from finops.costs.engine import Engine
 from finops.costs.explore_frame import Frame
 from finops.costs.metrics import Metric
 from finops.costs.periods import Period
-from finops.costs.published import Kind, Published
+from finops.costs.published import Kind, Published, PublishedDay
 from finops.costs.question import MOST_GROUPS, Basis, Filter
 from finops.costs.visible import filter_of
 from finops.segments.rows import NO_CURRENCY
@@ -67,16 +67,16 @@ def source_of(
     *,
     dimensions: Sequence[Dimension] = (),
     rows: bool = False,
+    days: Sequence[PublishedDay] | None = None,
 ) -> Source | None:
     """Where to read the selection: the roll-up, or the rows where only they have what is asked.
 
     ``dimensions`` are those that the query uses beside the filters' own; ``rows`` asks for the
-    rows anyway. None where no day of the periods is published.
+    rows anyway; ``days`` are the only ones to read. None where no day of the periods is published.
     """
-    if selection.basis is Basis.CHARGE:
-        live = manifest.days_in(*selection.periods)
-    else:
-        live = manifest.days  # a charge may be billed in any month
+    live = list(manifest.days if days is None else days)
+    if selection.basis is Basis.CHARGE:  # whereas a charge may be billed in any month
+        live = [day for day in live if any(day.day in period for period in selection.periods)]
     if not live:
         return None
     schema = configured_schema()

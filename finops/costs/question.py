@@ -138,9 +138,7 @@ class Question:
     def filtered(self, dimension: Dimension, values: frozenset[str | None]) -> tuple[Filter, ...]:
         """The filters with that one in the place of the dimension's own."""
         rest = [one for one in self.filters if one.dimension != dimension]
-        return tuple(
-            sorted([*rest, Filter(dimension, values)], key=lambda one: one.dimension.key)
-        )
+        return tuple(sorted([*rest, Filter(dimension, values)], key=lambda one: one.dimension.key))
 
     def unfiltered(self, dimension: Dimension) -> tuple[Filter, ...]:
         """The filters without the dimension's own."""

@@ -30,6 +30,12 @@ TABLE: dict[str, Anybody | PermissionLevel] = {
     "": VIEWER,
     "signed-in-again/": VIEWER,
     "freshness/": VIEWER,
+    "explore/": VIEWER,
+    "explore/values/": VIEWER,
+    "explore/rows/": ANALYST,
+    "explore/rows.csv": ANALYST,
+    "explore/export.csv": ANALYST,
+    "explore/export.xlsx": ANALYST,
     "admin/": ADMIN,
     "admin/**": ADMIN,
 }
