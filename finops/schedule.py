@@ -26,6 +26,7 @@ def beat_schedule(
         "finops-build-touched-segments": _every(
             build_segments, "finops.tasks.build_touched_segments"
         ),
+        "finops-reconcile": _every(_DAY, "finops.tasks.reconcile_datasets"),
         "finops-tidy-segments": _every(tidy_segments, "finops.tasks.tidy_segments"),
     }
 

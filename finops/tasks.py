@@ -7,6 +7,7 @@ from celery import shared_task
 from django.conf import settings
 
 from finops.models import Dataset
+from finops.reconciliation import Verdict, reconcile
 from finops.segments.arrival import (
     ImportGate,
     learn_of_imports,
@@ -58,6 +59,20 @@ def tidy_segments() -> None:
             if month is not None:
                 log.info("segments.compacted", dataset=dataset.name, month=f"{month:%Y-%m}")
     sweep(store, grace=settings.SEGMENT_GRACE)
+
+
+@shared_task
+def reconcile_datasets() -> None:
+    """Compare documents, segments and manifests, for the data page."""
+    for dataset in Dataset.objects.all():
+        try:
+            lines = reconcile(dataset, destination_of(dataset))
+        except Exception:
+            log.exception("reconciliation.failed", dataset=dataset.name, flow=dataset.flow)
+            continue
+        differing = [str(line.month) for line in lines if line.verdict is Verdict.DIFFERS]
+        if differing:
+            log.error("reconciliation.differs", dataset=dataset.name, months=differing)
 
 
 def _learn(dataset: Dataset) -> None:

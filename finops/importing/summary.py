@@ -94,20 +94,20 @@ class ImportSummary:
             rows += [_sums_row(currency, f"{month:%Y-%m}", part) for (_, month), part in months]
             if len(months) > 1:
                 rows.append(_sums_row(currency, "all", RowSums.over(part for _, part in months)))
-        return _table(rows, left=2)
+        return table(rows, left=2)
 
     def _defects_table(self) -> list[str]:
         rows = [["defect", "column", "rows"]]
         for (rule, column), count in sorted(self.defects.counts.items()):
             rows.append([rule.value, column or "(the row)", f"{count.rows:,}"])
-        return _table(rows, left=2)
+        return table(rows, left=2)
 
 
 def _sums_row(currency: str, month: str, part: RowSums) -> list[str]:
     return [currency, month, f"{part.rows:,}", *map(plain, part.sums().values())]
 
 
-def _table(rows: Sequence[Sequence[str]], *, left: int) -> list[str]:
+def table(rows: Sequence[Sequence[str]], *, left: int) -> list[str]:
     """Lines with aligned columns, the first ``left`` of them flush left, a rule under the head."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = [

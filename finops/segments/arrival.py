@@ -92,6 +92,10 @@ class ImportGate:
 class Copy(Protocol):
     """What has arrived of a month."""
 
+    def ensure_month_index(self) -> None:
+        """Make months quick to find."""
+        ...
+
     def month_rows(self, billing_account: str | None, billing_period: date) -> int:
         """How many rows."""
         ...
@@ -123,7 +127,10 @@ def learn_of_imports(dataset: Dataset, source: Namespace) -> None:
 def settle(dataset: Dataset, status: FlowStatus, copy: Copy) -> None:
     """Look which whole months have arrived, and settle those."""
     now = timezone.now()
-    for month in _unsettled(dataset).filter(state=ImportState.COMPLETE):
+    waiting = _unsettled(dataset).filter(state=ImportState.COMPLETE)
+    if waiting and status.as_source:
+        copy.ensure_month_index()
+    for month in waiting:
         if month.look_again_at is not None and month.look_again_at > now:
             continue
         begun = time.monotonic()

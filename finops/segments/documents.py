@@ -4,14 +4,18 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, date, datetime, time
 from typing import Any, Protocol
 
+from bson.decimal128 import Decimal128
+
+from finops.costs.metrics import Metric
 from finops.costs.periods import DAY, Period
-from finops.importing.sums import FIELDS, Totals, totals_of
+from finops.importing.sums import FIELDS, RowSums, Totals, totals_of
 from finops.models import Dataset
-from finops.segments.values import charge_day
+from finops.segments.values import amount, charge_day
 from replication.mongo import database
 from replication.status import Namespace, flow_status
 
 CHARGE_PERIOD_START = "ChargePeriodStart"
+BILLING_PERIOD_START = "BillingPeriodStart"
 _EARLIEST = datetime(1, 1, 1, tzinfo=UTC)
 
 
@@ -68,9 +72,26 @@ class DestinationDocuments:
         with self._collection.find(month, wanted, batch_size=5_000) as cursor:
             return totals_of(cursor)
 
+    def every_sum(self) -> dict[tuple[datetime | None, str], RowSums]:
+        """All documents added up, by billing period and currency. Reads each of them."""
+        wanted = dict.fromkeys(("_id", BILLING_PERIOD_START, *FIELDS), 1)
+        sums: dict[tuple[datetime | None, str], RowSums] = {}
+        with self._collection.find({}, wanted, batch_size=5_000) as cursor:
+            for document in cursor:
+                period = document.get(BILLING_PERIOD_START)
+                key = (
+                    period if isinstance(period, datetime) else None,
+                    document.get("BillingCurrency") or "",
+                )
+                part = sums.get(key)
+                if part is None:
+                    part = sums[key] = RowSums()
+                part.add(_exact(document))
+        return sums
+
     def ensure_month_index(self) -> None:
         """Make a billing account's month quick to find; does nothing where the index exists."""
-        self._collection.create_index([("BillingAccountId", 1), ("BillingPeriodStart", 1)])
+        self._collection.create_index([("BillingAccountId", 1), (BILLING_PERIOD_START, 1)])
 
     def _edge(self, direction: int) -> date | None:
         # Dates alone: other types sort apart from them, and a document without one is in no day.
@@ -84,8 +105,18 @@ class DestinationDocuments:
 def _month(billing_account: str | None, billing_period: date) -> dict[str, Any]:
     return {
         "BillingAccountId": billing_account,
-        "BillingPeriodStart": _midnight(billing_period),
+        BILLING_PERIOD_START: _midnight(billing_period),
     }
+
+
+def _exact(document: dict[str, Any]) -> dict[str, Any]:
+    """Costs that somebody wrote as other numbers, or as text, as the segments take them."""
+    for metric in Metric:
+        cost = document.get(metric.focus_column)
+        if cost is not None and type(cost) is not Decimal128:
+            number, _ = amount(cost)
+            document[metric.focus_column] = None if number is None else Decimal128(number)
+    return document
 
 
 def _midnight(day: date) -> datetime:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from django.utils import timezone
-from pymongo import MongoClient
+from pymongo import MongoClient, ReplaceOne
 from pymongo.collection import Collection
 
 from finops.importing.journal import Journal
@@ -74,15 +74,17 @@ class Arriving:
             for key in sorted(here.keys() | there.keys())
             if here.get(key) != there.get(key)
         ]
-        days = []
-        for old, new in changes[:at_most]:
-            row = new or old
-            assert row is not None
-            if new is None:
-                self.copy.delete_one({"_id": row["_id"]})
-            else:
-                self.copy.replace_one({"_id": row["_id"]}, new, upsert=True)
-            days += [one["ChargePeriodStart"] for one in (old, new) if one]
+        chosen = changes[:at_most]
+        gone = [old["_id"] for old, new in chosen if old and not new]
+        for start in range(0, len(gone), 100):
+            self.copy.delete_many({"_id": {"$in": gone[start : start + 100]}})
+        changed = [ReplaceOne({"_id": new["_id"]}, new) for old, new in chosen if old and new]
+        if changed:
+            self.copy.bulk_write(changed)
+        added = [new for old, new in chosen if new and not old]
+        if added:
+            self.copy.insert_many(added)
+        days = [one["ChargePeriodStart"] for pair in chosen for one in pair if one]
         if days:
             self.server["replication"]["marks"].insert_one(
                 {
@@ -93,7 +95,7 @@ class Arriving:
         return len(changes)
 
     def publish(self) -> dict[date, Decimal]:
-        """What the pages show after the task ran, by day, in euros."""
+        """What the pages show after the task ran: the billed cost of each day, in one currency."""
         # Nobody waits in a test for a month to be looked at again.
         ImportedMonth.objects.update(look_again_at=timezone.now())
         build_touched_segments()
@@ -101,6 +103,7 @@ class Arriving:
 
     def shown(self) -> dict[date, Decimal]:
         return {
-            one.day: Decimal(one.totals["EUR"]["billed"]["sum"])
+            one.day: Decimal(totals["billed"]["sum"])
             for one in Segment.objects.filter(rows__gt=0)
+            for totals in one.totals.values()
         }
