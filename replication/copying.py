@@ -8,7 +8,7 @@ meanwhile is in the stream, which begins before the snapshot.
 
 import time
 from collections import deque
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
 from datetime import UTC, datetime
 from typing import Any, cast
@@ -53,7 +53,7 @@ class PartCopy:
         self._source = source
         self._copy = copy
         self._endpoint = endpoint
-        self._query = spec.query()
+        self._query = spec.query()  # never of the _id
         self._shape = shaper(spec)
         self._go_on = go_on
         self._rate = _Rate()
@@ -73,7 +73,7 @@ class PartCopy:
 
     def _chunks(self) -> Generator[Chunk, None, None]:
         part = self._endpoint.position
-        filters = (within(self._query, chosen) for chosen in part.span.filters(part.last))
+        filters = ({**self._query, **chosen} for chosen in part.span.filters(part.last))
         with closing(_batches(self._source, filters)) as read:
             source = map(self._shaped, read)
             if part.fresh:
@@ -81,7 +81,8 @@ class PartCopy:
                 return
             there = beyond_brackets(part.span).filters(part.last)
             with closing(_batches(self._copy, there)) as copy:
-                yield from against_a_copy(source, copy, self._missing if part.sweeps else None)
+                plain = map(self._endpoint.as_source, copy)
+                yield from against_a_copy(source, plain, self._missing if part.sweeps else None)
 
     def _shaped(self, documents: list[bytes]) -> list[bytes]:
         return documents if self._shape is None else list(map(self._shape, documents))
@@ -92,7 +93,7 @@ class PartCopy:
         for start in range(0, len(keys), IDS_PER_QUERY):
             asked = keys[start : start + IDS_PER_QUERY]
             chosen = {"_id": {"$in": [RawBSONDocument(key, RAW)["_id"] for key in asked]}}
-            found = self._source.find(within(self._query, chosen), {"_id": 1})
+            found = self._source.find({**self._query, **chosen}, {"_id": 1})
             there = {order_key(id_of(bytes(document.raw))) for document in found}
             missing += [key for key in asked if order_key(id_of(key)) not in there]
         return missing
@@ -123,13 +124,6 @@ class _Rate:
             self._seen.popleft()
         began, before = self._seen[0]
         return (copied - before) / (now - began) if now > began else 0.0
-
-
-def within(query: Mapping[str, Any], chosen: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a filter for what both of these match."""
-    if "_id" in query and chosen:
-        return {"$and": [query, chosen]}
-    return {**query, **chosen}
 
 
 def _batches(

@@ -15,13 +15,14 @@ from replication.config import AuthMethod, MongoConfig, MongoPolicy
 from replication.dead_letters import StreamLetters
 from replication.delivery import Delivery, Piece
 from replication.errors import PoisonEvent, TooMuchAtOnce, WritesRefused, describe
+from replication.guard import Guarantee
 from replication.keys import key_document
 from replication.mapping import MappedConfig
 from replication.marks import Marks, TouchedPartitions
 from replication.mongo import Client
 from replication.position import Moved, control_database
 from replication.spec import StreamSpec
-from replication.statements import PlainWriter, Writes
+from replication.statements import PlainWriter, Writer, Writes
 from replication.streams import RAW, raw_collection
 from replication.transactions import Commits, Work
 
@@ -76,6 +77,9 @@ class MongoEndpoint(Generic[Moved]):
 
     Beside its owner's there is one for each part of a snapshot, which is a position of its own.
     """
+
+    guarantee = Guarantee.EXACTLY_ONCE
+    _alive: Mapping[str, Any] = {}  # finds what counts as a document of the copy
 
     def __init__(self, client: Client, spec: StreamSpec, transactions: Commits[Moved]) -> None:
         control = control_database(client)
@@ -142,7 +146,7 @@ class MongoEndpoint(Generic[Moved]):
         if self._spec.partition_fields:
             for document in documents:
                 touched.add(RawBSONDocument(document, RAW))
-        self._marks.append(touched, flow_id=str(self._spec.flow_id), session=session)
+        self._append_marks(touched, session)
         self._writer().insert(((b"", document) for document in documents), session)
 
     def fill(self, new: Sequence[bytes], writes: Writes, fields: Mapping[str, Any]) -> None:
@@ -167,6 +171,10 @@ class MongoEndpoint(Generic[Moved]):
         every = {**writes, **{key_document(document): document for document in new}}
         self._delivery.deliver(every, fields, may_wait=False)
 
+    def as_source(self, documents: Sequence[bytes]) -> Sequence[bytes]:
+        """Return documents of the copy as the source would have them."""
+        return documents
+
     def _deliver(self, piece: Piece, session: ClientSession | None) -> None:
         accepted = piece.accepted
         self._write(accepted, session, fresh=piece.fresh)
@@ -176,7 +184,7 @@ class MongoEndpoint(Generic[Moved]):
 
     def _write(self, writes: Writes, session: ClientSession | None, *, fresh: bool) -> None:
         touched = self._touched_by(writes, session)
-        self._marks.append(touched, flow_id=str(self._spec.flow_id), session=session)
+        self._append_marks(touched, session)
         try:
             self._writer().write(writes, session, fresh=fresh)
         except WritesRefused as error:
@@ -184,7 +192,10 @@ class MongoEndpoint(Generic[Moved]):
                 self._has_unique_index = None  # it may be new
             raise
 
-    def _writer(self) -> PlainWriter:
+    def _append_marks(self, touched: TouchedPartitions, session: ClientSession | None) -> None:
+        self._marks.append(touched, flow_id=str(self._spec.flow_id), session=session)
+
+    def _writer(self) -> Writer:
         if self._has_unique_index is None:
             self._has_unique_index = has_unique_index(self._copy)
         return PlainWriter(self._copy, ordered=self._has_unique_index)
@@ -209,7 +220,7 @@ class MongoEndpoint(Generic[Moved]):
         projection: dict[str, Any] | None = None,
     ) -> Iterator[RawBSONDocument]:
         for start in range(0, len(ids), IDS_PER_QUERY):
-            chosen = {"_id": {"$in": list(ids[start : start + IDS_PER_QUERY])}}
+            chosen = {"_id": {"$in": list(ids[start : start + IDS_PER_QUERY])}, **self._alive}
             yield from self._copy.find(chosen, projection, session=session)
 
 

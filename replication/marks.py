@@ -3,11 +3,14 @@
 A batch appends marks in the transaction of its writes, so a mark is there exactly when the
 change is. Whoever derives data from the copy reads marks, rebuilds, and removes those that it has
 read; a mark that came meanwhile stays.
+
+Without transactions a mark is there before its change: it stays hidden until that is done, as a
+reader would otherwise rebuild too early and never again.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import bson
@@ -18,7 +21,9 @@ from pymongo.database import Database
 
 MARKS = "marks"
 PARTITIONS_PER_MARK = 1_000
-_IDS_PER_DELETE = 100
+_IDS_AT_ONCE = 100
+# The field of a hidden mark that names its stream.
+_HIDDEN = "hidden"
 _AWARE: CodecOptions[dict[str, Any]] = CodecOptions(tz_aware=True)
 
 
@@ -73,21 +78,42 @@ class Marks:
         if documents:
             self._collection.insert_many(documents, session=session)
 
+    def append_hidden(
+        self, touched: TouchedPartitions, *, flow_id: str, stream: str
+    ) -> list[ObjectId]:
+        """Insert the marks of writes that are to come, and return what ``show`` needs."""
+        documents = [{**each, _HIDDEN: stream} for each in touched.documents(flow_id)]
+        return list(self._collection.insert_many(documents).inserted_ids) if documents else []
+
+    def show(self, ids: Sequence[ObjectId]) -> None:
+        """Let readers see hidden marks."""
+        for start in range(0, len(ids), _IDS_AT_ONCE):
+            chosen = {"_id": {"$in": ids[start : start + _IDS_AT_ONCE]}}
+            self._collection.update_many(chosen, {"$unset": {_HIDDEN: 1}})
+
+    def show_left_behind(self, stream: str, older_than: timedelta) -> None:
+        """Let readers see what earlier owners of a stream hid and never showed."""
+        until = ObjectId.from_datetime(datetime.now(UTC) - older_than)
+        chosen = {_HIDDEN: stream, "_id": {"$lt": until}}
+        self._collection.update_many(chosen, {"$unset": {_HIDDEN: 1}})
+
     def oldest(self, flow_id: str) -> datetime | None:
         """Return when the oldest mark of a flow was made (UTC), or None where there is none."""
-        found = self._collection.find_one({"flow": flow_id}, {"_id": 1}, sort=[("_id", 1)])
+        found = self._collection.find_one(
+            {"flow": flow_id, _HIDDEN: None}, {"_id": 1}, sort=[("_id", 1)]
+        )
         return found["_id"].generation_time if found else None
 
     def read(self, flow_id: str, limit: int) -> list[Mark]:
         """Return at most ``limit`` marks of a flow, oldest first."""
-        found = self._collection.find({"flow": flow_id}).sort("_id", 1).limit(limit)
+        found = self._collection.find({"flow": flow_id, _HIDDEN: None}).sort("_id", 1).limit(limit)
         return [Mark(mark["_id"], tuple(mark["partitions"])) for mark in found]
 
     def remove(self, marks: Iterable[Mark]) -> int:
         """Remove exactly these marks; return how many were still there."""
         ids = [mark.id for mark in marks]
         removed = 0
-        for start in range(0, len(ids), _IDS_PER_DELETE):
-            chosen = {"_id": {"$in": ids[start : start + _IDS_PER_DELETE]}}
+        for start in range(0, len(ids), _IDS_AT_ONCE):
+            chosen = {"_id": {"$in": ids[start : start + _IDS_AT_ONCE]}}
             removed += self._collection.delete_many(chosen).deleted_count
         return removed

@@ -10,7 +10,7 @@ from pymongo.collection import Collection
 from pymongo.read_concern import ReadConcern
 
 from replication.copying import PartCopy
-from replication.estuary import MongoEndpoint
+from replication.endpoints import part_endpoint
 from replication.lease import LeaseKeeper, Leases
 from replication.mongo import Client, Purpose
 from replication.parts import Parts
@@ -28,7 +28,6 @@ from replication.slices import (
 )
 from replication.spec import StreamSpec
 from replication.streams import raw_collection
-from replication.transactions import FencedTransactions
 
 _log = structlog.get_logger(__name__)
 
@@ -103,14 +102,14 @@ class PartWorker:
                 if part.done:  # somebody ended it between the two looks
                     return False
                 self.log.info("part_began", part=part.number, epoch=part.epoch, copied=part.copied)
-                transactions = FencedTransactions(
+                endpoint = part_endpoint(
+                    self.destination,
+                    self.spec,
                     session,
-                    parts,
                     part,
                     predecessors=grant.predecessors,
                     pause=patience.pause,
                 )
-                endpoint = MongoEndpoint(self.destination, self.spec, transactions)
                 try:
                     PartCopy(
                         self.source,

@@ -85,6 +85,7 @@ class Position:
     skipped_at: datetime | None = None  # changes were left out then, and no snapshot since
     # Cluster time up to which looked-up states may already be in the copy (see lookups.py).
     looked_up_until: Timestamp | None = None
+    guarantee: str = ""  # of the copy as it is now (see guard.Guarantee)
 
     @classmethod
     def from_document(cls, document: Mapping[str, Any]) -> "Position":

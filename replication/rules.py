@@ -5,12 +5,12 @@ Rules are applied to a document's bytes, so that every other field stays what it
 
 import hmac
 import struct
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
-from bson.errors import InvalidBSON
+from replication.wire import fields
 
 if TYPE_CHECKING:
     from replication.spec import StreamSpec
@@ -107,21 +107,22 @@ def shaper(spec: "StreamSpec") -> Callable[[bytes], bytes] | None:
     return shape
 
 
+def without(document: bytes, field: str) -> bytes:
+    """Return a document without a field of this name; raises as a shaper does."""
+    name = field.encode()
+    return _shaped(document, {name: FieldAction.DROP}, b"") if name in document else document
+
+
 _Tree = dict[bytes, Any]  # a name leads to an action, or to a tree of the fields below
 _LENGTH = struct.Struct("<i")
-_STRING, _DOCUMENT, _ARRAY, _BINARY, _REGEX, _POINTER = 0x02, 0x03, 0x04, 0x05, 0x0B, 0x0C
-# Types whose values are of one size, in bytes; and those that begin with their text's length.
-_SIZES = {0x01: 8, 0x06: 0, 0x07: 12, 0x08: 1, 0x09: 8, 0x0A: 0, 0x10: 4, 0x11: 8, 0x12: 8}
-_SIZES |= {0x13: 16, 0x7F: 0, 0xFF: 0}
-_TEXTS = frozenset({_STRING, 0x0D, 0x0E})
-_WHOLE = frozenset({_DOCUMENT, _ARRAY, 0x0F})  # values that begin with their own length
+_DOCUMENT, _ARRAY = 0x03, 0x04
 
 
 def _shaped(document: bytes, tree: _Tree, key: bytes, *, is_array: bool = False) -> bytes:
     """Apply the rules to a document's fields, or to each document in an array."""
     pieces: list[bytes] = []
     kept = 4  # everything before it is in ``pieces``
-    for start, value, end in _elements(document):
+    for start, value, end in fields(document):
         name = document[start + 1 : value - 1]
         found = tree if is_array else _found(tree, name)
         if found is None:
@@ -165,33 +166,3 @@ def _acted(action: FieldAction, name: bytes, kind: int, value: bytes, key: bytes
         text = hmac.new(key, bytes((kind,)) + value, "sha256").hexdigest()
     content = text.encode() + b"\0"
     return b"\x02" + name + b"\0" + _LENGTH.pack(len(content)) + content
-
-
-def _elements(document: bytes) -> Iterator[tuple[int, int, int]]:
-    """Yield for each field where it starts, where its value starts, and where that ends."""
-    start, last = 4, len(document) - 1
-    while start < last:
-        value = document.index(b"\0", start + 1) + 1
-        end = value + _size(document, document[start], value)
-        yield start, value, end
-        start = end
-    if start != last:
-        raise InvalidBSON("a field reaches beyond the end of its document")
-
-
-def _size(document: bytes, kind: int, value: int) -> int:
-    size = _SIZES.get(kind)
-    if size is not None:
-        return size
-    if kind == _REGEX:
-        return document.index(b"\0", document.index(b"\0", value) + 1) + 1 - value
-    (length,) = _LENGTH.unpack_from(document, value)
-    if kind in _WHOLE:
-        return int(length)
-    if kind in _TEXTS:
-        return int(length) + 4
-    if kind == _BINARY:
-        return int(length) + 5
-    if kind == _POINTER:
-        return int(length) + 16
-    raise InvalidBSON(f"a field has the unknown type {kind}")

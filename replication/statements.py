@@ -6,7 +6,7 @@ server refuses.
 
 import struct
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import bson
 from bson.raw_bson import RawBSONDocument
@@ -54,6 +54,18 @@ def upsert(key: bytes, document: bytes) -> RawBSONDocument:
 def deletion(key: bytes) -> RawBSONDocument:
     """Return what deletes the one document that ``key``, a query, finds."""
     return RawBSONDocument(b"".join((_pack(len(key) + 19), b"\x03q\0", key, _ONE)))
+
+
+class Writer(Protocol):
+    """Writes documents of a copy; every writer's promises are those of PlainWriter."""
+
+    def write(self, writes: Writes, session: ClientSession | None, *, fresh: bool = False) -> None:
+        """Write documents, None for one that is gone."""
+
+    def insert(
+        self, documents: Iterable[tuple[bytes, bytes]], session: ClientSession | None
+    ) -> None:
+        """Insert documents, given with their keys."""
 
 
 class PlainWriter:

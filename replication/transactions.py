@@ -1,5 +1,6 @@
 """Transactions on the destination that end with the position: all of a batch is there, or none."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Generic, Protocol
 
@@ -42,9 +43,9 @@ Work = Callable[[ClientSession | None], None]
 
 
 class Commits(Protocol[Moved]):
-    """Commits work with a position. ``work`` gets the session of a transaction, if there is one.
+    """Commits work with a position, as FencedCommits does.
 
-    ``run`` and ``save`` are as of FencedTransactions.
+    ``work`` gets the session of a transaction, if there is one.
     """
 
     position: Moved
@@ -79,38 +80,28 @@ def raise_unless_transient(error: PyMongoError) -> None:
         raise error
 
 
-class FencedTransactions(Generic[Moved]):
-    """Commits work together with the position, exactly once, for one owner of a stream or part.
+class FencedCommits(ABC, Generic[Moved]):
+    """Commits work with the position, for one owner of a stream or part.
 
     ``position`` is always the last committed one. ``pause(attempt, error)`` is called between two
     attempts; it waits, or raises when there should be none.
     """
 
-    def __init__(
-        self,
-        session: ClientSession,
-        tracker: Tracker[Moved],
-        position: Moved,
-        *,
-        predecessors: Sequence[Binary] = (),
-        pause: Pause,
-    ) -> None:
-        self._session = session
+    def __init__(self, tracker: Tracker[Moved], position: Moved, *, pause: Pause) -> None:
         self._tracker = tracker
-        self._predecessors = predecessors
         self._pause = pause
         self.position = position
 
     def run(self, work: Work, fields: Mapping[str, Any]) -> None:
-        """Do ``work`` and set ``fields`` of the position in one transaction.
+        """Do ``work`` and set ``fields`` of the position.
 
-        ``work`` may be called several times, and only the last one's writes count.
+        ``work`` may be called several times, and the last one's writes count.
 
         Raises:
-            Fenced: another owner has taken the stream over; nothing was committed.
-            PoisonEvent: the destination refuses a document; nothing was committed.
-            TooMuchAtOnce: it would take less at once; nothing was committed.
-            PyMongoError: a failure that is not transient; nothing was committed.
+            Fenced: another owner has taken the stream over.
+            PoisonEvent: the destination refuses a document.
+            TooMuchAtOnce: it would take less at once.
+            PyMongoError: a failure that is not transient.
         """
         self.position = self._until_known(lambda: self._once(work, fields), divisible=True)
 
@@ -129,20 +120,46 @@ class FencedTransactions(Generic[Moved]):
             try:
                 return attempt()
             except PyMongoError as error:
-                if self._session.in_transaction:
-                    self._session.abort_transaction()
+                self._undo(error)
                 raise_unless_transient(error)
-                if getattr(error, "code", None) == _WRITE_CONFLICT:
-                    # A statement of a dead owner can open its transaction after the first kill.
-                    self._end_predecessors()
                 count += 1
                 self._pause(count, error)
                 # A commit of unknown result may still happen: nothing but the same may follow.
                 certain = not error.has_error_label(_UNKNOWN_RESULT)
                 if divisible and certain and count >= _THROTTLED_ATTEMPTS and is_throttled(error):
-                    raise TooMuchAtOnce(
-                        "The destination is too busy for the whole batch."
-                    ) from None
+                    raise TooMuchAtOnce("The destination is too busy for all at once.") from None
+
+    @abstractmethod
+    def _once(self, work: Work, fields: Mapping[str, Any]) -> Moved:
+        """Try once, and return the position as it is then."""
+
+    def _alone(self, fields: Mapping[str, Any]) -> Moved:
+        if self._tracker.advance(self.position, fields):
+            return self.position.moved(fields)
+        return self._tracker.after_refusal(self.position)
+
+    def _undo(self, error: PyMongoError) -> None:
+        """Clear up after a failed attempt."""
+
+
+class FencedTransactions(FencedCommits[Moved]):
+    """Commits work together with the position in one transaction: exactly once.
+
+    Of what raises, nothing was committed.
+    """
+
+    def __init__(
+        self,
+        session: ClientSession,
+        tracker: Tracker[Moved],
+        position: Moved,
+        *,
+        predecessors: Sequence[Binary] = (),
+        pause: Pause,
+    ) -> None:
+        super().__init__(tracker, position, pause=pause)
+        self._session = session
+        self._predecessors = predecessors
 
     def _once(self, work: Work, fields: Mapping[str, Any]) -> Moved:
         self._session.start_transaction(
@@ -158,10 +175,12 @@ class FencedTransactions(Generic[Moved]):
         self._session.commit_transaction()
         return self.position.moved(fields)
 
-    def _alone(self, fields: Mapping[str, Any]) -> Moved:
-        if self._tracker.advance(self.position, fields):
-            return self.position.moved(fields)
-        return self._tracker.after_refusal(self.position)
+    def _undo(self, error: PyMongoError) -> None:
+        if self._session.in_transaction:
+            self._session.abort_transaction()
+        if getattr(error, "code", None) == _WRITE_CONFLICT:
+            # A statement of a dead owner can open its transaction after the first kill.
+            self._end_predecessors()
 
     def _end_predecessors(self) -> None:
         try:

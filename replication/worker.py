@@ -5,8 +5,8 @@ from collections.abc import Callable
 import structlog
 
 from replication.claims import Claims
+from replication.endpoints import stream_endpoint
 from replication.errors import Interrupted
-from replication.estuary import MongoEndpoint
 from replication.lease import LeaseKeeper, Leases
 from replication.mongo import Purpose
 from replication.owner import Owner
@@ -27,7 +27,6 @@ from replication.slices import (
 from replication.snapshot import Snapshot
 from replication.spec import StreamSpec
 from replication.streams import raw_collection
-from replication.transactions import FencedTransactions
 
 __all__ = ["Clients", "Outcome", "SliceResult", "Timing", "run_slice"]
 
@@ -80,14 +79,14 @@ def _attempt(
             position = take_over(client, tracker, grant, patience)
             Claims(control_database(client)).take(spec)
             bound.info("slice_began", epoch=position.epoch, phase=position.phase.value)
-            transactions = FencedTransactions(
+            endpoint = stream_endpoint(
+                client,
+                spec,
                 session,
-                tracker,
                 position,
                 predecessors=grant.predecessors,
                 pause=patience.pause,
             )
-            endpoint = MongoEndpoint(client, spec, transactions)
             snapshot = Snapshot(
                 PartWorker.of(spec, clients, timing.lease, bound),
                 endpoint,
