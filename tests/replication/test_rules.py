@@ -116,7 +116,10 @@ def test_bytes_that_are_no_document_are_refused() -> None:
 
 names = st.sampled_from(["a", "b", "c"])
 values = st.recursive(
-    st.none() | st.integers(-(2**31), 2**31 - 1) | st.sampled_from(["", "a", "é\0a"]) | st.booleans(),
+    st.none()
+    | st.integers(-(2**31), 2**31 - 1)
+    | st.sampled_from(["", "a", "é\0a"])
+    | st.booleans(),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(names, inner, max_size=3),
     max_leaves=10,
 )
