@@ -7,7 +7,7 @@ from typing import Literal
 
 import structlog
 from django.core.cache import cache
-from django.db.models import Max
+from django.db.models import F, Max
 
 from accounts.scopes import ALL, Scope
 from finops.costs.engine import CostQueryFailed, engine
@@ -34,6 +34,7 @@ class Condition(StrEnum):
     CURRENT = "current"
     COPYING = "copying"
     PUBLISHING = "publishing"
+    IMPORTING = "importing"
     LAGGING = "lagging"
     STOPPED = "stopped"
     OFF = "off"
@@ -72,6 +73,9 @@ class Freshness:
     copied: int | None = None
     total: int | None = None
     error: str = ""
+    last_event_at: datetime | None = None
+    # Billing months, as people write them, of which an import has not arrived in whole.
+    importing: tuple[str, ...] = ()
 
     @property
     def behind(self) -> timedelta | None:
@@ -111,6 +115,13 @@ class Freshness:
                 waited = age(self.read_at - (self.waiting_since or self.read_at))
                 detail = f"The oldest that is not shown yet arrived {waited} ago."
                 return Notice("New charges are being worked in", detail, "info")
+            case Condition.IMPORTING:
+                months = f" ({', '.join(self.importing)})" if self.importing else ""
+                return Notice(
+                    "An import is arriving",
+                    f"Its months{months} change here at once, when all of it has arrived.",
+                    "info",
+                )
             case Condition.LAGGING:
                 return Notice(
                     "Replication lags behind its source", since.strip(), "warn", error=self.error
@@ -154,7 +165,8 @@ def dataset_freshness(dataset: Dataset, scope: Scope = ALL) -> Freshness:
     known = _of_all_rows(dataset)
     if scope.is_all:
         return known
-    return replace(known, latest_day=_latest_day(dataset, scope), copied=None, total=None)
+    latest_day = _latest_day(dataset, scope)
+    return replace(known, latest_day=latest_day, copied=None, total=None, importing=())
 
 
 def _latest_day(dataset: Dataset, scope: Scope) -> date | None:
@@ -188,14 +200,32 @@ def _read(dataset: Dataset) -> Freshness:
             read_at=datetime.now(UTC),
             error=f"{type(error).__name__}: {error}",
         )
-    return freshness_of(status, latest_day=latest_day, now=datetime.now(UTC))
+    unsettled = dataset.imported_months.exclude(settled_run=F("run"))
+    months = sorted(set(unsettled.values_list("billing_period", flat=True)), reverse=True)
+    return freshness_of(
+        status,
+        latest_day=latest_day,
+        now=datetime.now(UTC),
+        importing=tuple(f"{month:%b %Y}" for month in months),
+    )
 
 
-def freshness_of(status: FlowStatus, *, latest_day: date | None, now: datetime) -> Freshness:
+def freshness_of(
+    status: FlowStatus,
+    *,
+    latest_day: date | None,
+    now: datetime,
+    importing: tuple[str, ...] = (),
+) -> Freshness:
     """Judge a flow's status from the reader's point of view."""
+    condition = _condition(status, now)
+    if importing and condition in {Condition.CURRENT, Condition.PUBLISHING}:
+        condition = Condition.IMPORTING
     return Freshness(
         latest_day=latest_day,
-        condition=_condition(status, now),
+        condition=condition,
+        importing=importing,
+        last_event_at=status.last_event_at,
         read_at=now,
         replicated_at=status.position_at,
         waiting_since=status.waiting_since,

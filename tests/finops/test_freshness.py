@@ -7,11 +7,13 @@ from functools import partial
 import pytest
 from django.core.cache import cache
 
+from accounts.scopes import Scope
 from finops.freshness import Condition, Freshness, age, dataset_freshness, freshness_of
 from finops.models import Dataset
 from replication.status import FlowState, FlowStatus
 from tests.finops.cost_documents import build_all, charge
 from tests.finops.flows import FakeFlow, status
+from tests.finops.imports import imported
 
 DAY = date(2026, 10, 20)
 LATE = timedelta(minutes=7)
@@ -73,6 +75,16 @@ def test_charges_that_are_not_shown_yet_are_told_with_their_age() -> None:
     assert "arrived 7 min ago" in notice.detail
 
 
+def test_an_import_that_is_arriving_is_told_unless_there_is_worse() -> None:
+    months = ("Oct 2026", "Sep 2026")
+    now = datetime.now(UTC)
+    told = freshness_of(status(waiting=LATE), latest_day=DAY, now=now, importing=months)
+    assert told.notice is not None
+    assert "Its months (Oct 2026, Sep 2026) change here at once" in told.notice.detail
+    stopped = freshness_of(status(FlowState.FAILED), latest_day=DAY, now=now, importing=months)
+    assert stopped.condition is Condition.STOPPED
+
+
 def test_a_copy_shows_its_progress() -> None:
     notice = judged(status(FlowState.SNAPSHOT, behind=None, copied=12_000)).notice
     assert notice is not None
@@ -132,3 +144,14 @@ def test_no_failure_reaches_the_page(flow: FakeFlow, failure: Exception | None) 
     assert fresh.condition is Condition.UNKNOWN
     assert fresh.notice is not None
     assert fresh.notice.error
+
+
+@pytest.mark.django_db
+def test_months_that_are_arriving_are_named_to_those_who_see_all_rows(flow: FakeFlow) -> None:
+    dataset = build_all([charge(DAY, SubAccountId="a")])
+    imported(dataset, run="new", settled_run="old")
+    assert dataset_freshness(dataset).importing == ("Sep 2026",)
+    scoped = dataset_freshness(dataset, Scope.of(["a"]))
+    assert (scoped.condition, scoped.importing) == (Condition.IMPORTING, ())
+    assert scoped.notice is not None
+    assert "Its months change here" in scoped.notice.detail
