@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, NoReturn
 
@@ -54,6 +54,26 @@ class Batch:
     def position_at(self) -> datetime | None:
         """Up to when everything has been read."""
         return self.caught_up_at or self.last_event_at
+
+    def shaped(self, shape: Callable[[bytes], bytes]) -> "Batch":
+        """Return the batch with what ``shape`` makes of each document."""
+        return replace(
+            self,
+            writes={key: each and shape(each) for key, each in self.writes.items()},
+        )
+
+    def joined(self, later: "Batch") -> "Batch":
+        """Return one batch of this one and the one that follows it."""
+        writes = {key: each for key, each in self.writes.items() if key not in later.writes}
+        known = [each for each in (self.looked_up_until, later.looked_up_until) if each]
+        return replace(
+            later,
+            writes={**writes, **later.writes},
+            events=self.events + later.events,
+            cluster_time=later.cluster_time or self.cluster_time,
+            size=self.size + later.size,
+            looked_up_until=max(known, default=None),
+        )
 
 
 @dataclass
