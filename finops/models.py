@@ -183,3 +183,38 @@ class PagePreference(models.Model):
 
     def __str__(self) -> str:
         return str(self.user)
+
+
+class SavedView(models.Model):
+    """One question under a name. ``query`` is the explorer's query string."""
+
+    owner = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="saved_views"
+    )
+    dataset = models.ForeignKey(Dataset, on_delete=models.CASCADE, related_name="saved_views")
+    name = models.CharField(max_length=80)
+    query = models.TextField()
+    shared = models.BooleanField(default=False)
+
+    class Meta:
+        ordering = ["name", "pk"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["owner", "dataset", "name"], name="finops_saved_view_name"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class DefaultView(models.Model):
+    """The view with which the explorer opens for one person: their own, or a shared one."""
+
+    person = models.OneToOneField(
+        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="default_view"
+    )
+    view = models.ForeignKey(SavedView, on_delete=models.CASCADE, related_name="default_of")
+
+    def __str__(self) -> str:
+        return f"{self.person}: {self.view}"

@@ -79,8 +79,7 @@ def source_of(
         live = [day for day in live if any(day.day in period for period in selection.periods)]
     if not live:
         return None
-    schema = configured_schema()
-    columns = schema if all(day.schema == schema.fingerprint for day in live) else None
+    columns = schema_of(live)
     used = [*dimensions, *(one.dimension for one in selection.filters)]
     kind: Kind = "rows" if rows or any(needs_rows(one, columns) for one in used) else "rollup"
     scan = manifest.scan(kind, live, engine.store)
@@ -91,6 +90,12 @@ def source_of(
         kind,
         columns,
     )
+
+
+def schema_of(days: Sequence[PublishedDay]) -> SegmentSchema | None:
+    """The configured schema, where all ``days`` were built with it; else None."""
+    schema = configured_schema()
+    return schema if all(day.schema == schema.fingerprint for day in days) else None
 
 
 def _conditions(

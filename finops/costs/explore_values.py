@@ -6,13 +6,13 @@ from decimal import Decimal
 from django.core.cache import cache
 
 from accounts.scopes import Scope
-from finops.costs.dimensions import TAG, Dimension, dimension_named, expression, is_tag_key
+from finops.costs.dimensions import TAG, Dimension, dimension_named, expression, is_tag_key, needs_rows
 from finops.costs.engine import CostQueryFailed, engine
 from finops.costs.explore import visit
-from finops.costs.explore_sql import Selection, source_of
+from finops.costs.explore_sql import Selection, schema_of, source_of
 from finops.costs.periods import DAY, Period
-from finops.costs.published import published
-from finops.costs.question import Question
+from finops.costs.published import Kind, published
+from finops.costs.question import Filter, Question
 from finops.costs.visible import filter_of, visible
 from finops.models import Dataset
 from finops.segments.schema import configured_schema
@@ -105,6 +105,30 @@ def values_of(
 
 def _order(value: Value) -> tuple[bool, Decimal, bool, str]:
     return (not value.chosen, -abs(value.cost), value.text is None, value.text or "")
+
+
+def known_values(dataset: Dataset, scope: Scope, chosen: Filter) -> frozenset[str | None]:
+    """Those values of a filter that any row within ``scope`` has, whenever it was charged.
+
+    "No value" says nothing of any row, and stays. Raises CostQueryFailed.
+    """
+    manifest = published(dataset)
+    texts = sorted(text for text in chosen.values if text is not None)
+    unnamed = chosen.values & {None}
+    if not texts or visible(manifest, scope, engine()) is None:
+        return unnamed
+    columns = schema_of(manifest.days)
+    kind: Kind = "rows" if needs_rows(chosen.dimension, columns) else "rollup"
+    scan = manifest.scan(kind, manifest.days, engine().store)
+    within, value = filter_of(scope), expression(chosen.dimension, columns, "value_key")
+    found = engine().fetch(
+        f"""
+        SELECT DISTINCT {value.sql} FROM {scan.sql}
+        WHERE {within.sql} AND {value.sql} IN (SELECT unnest($texts::VARCHAR[]))
+        """,  # noqa: S608 - from known columns and the constants above
+        {**scan.parameters, **within.parameters, **value.parameters, "texts": texts},
+    )
+    return unnamed | {text for (text,) in found}
 
 
 def tag_keys(dataset: Dataset, scope: Scope) -> tuple[str, ...]:
