@@ -6,7 +6,14 @@ from decimal import Decimal
 from django.core.cache import cache
 
 from accounts.scopes import Scope
-from finops.costs.dimensions import TAG, Dimension, dimension_named, expression, is_tag_key, needs_rows
+from finops.costs.dimensions import (
+    TAG,
+    Dimension,
+    dimension_named,
+    expression,
+    is_tag_key,
+    needs_rows,
+)
 from finops.costs.engine import CostQueryFailed, engine
 from finops.costs.explore import visit
 from finops.costs.explore_sql import Selection, schema_of, source_of

@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
-from urllib.parse import urlencode
 
 from django.utils.safestring import SafeString
 
@@ -15,13 +14,14 @@ from finops.explore.chart import Chart, draw
 from finops.explore.form import name_of
 from finops.explore.links import (
     drilled,
+    explore_url,
     export_url,
     narrowed,
     rows_url,
     sorted_by,
     with_more_groups,
 )
-from finops.explore.query_string import pairs
+from finops.explore.query_string import render
 from finops.formatting import Amount, Change, change, day, days, percent
 
 _TREND_POINTS = 32  # a sparkline has no room for more
@@ -84,6 +84,7 @@ class ExplorePage:
     focus: str
     grain: str
     query: str
+    fresh: str
 
 
 def present(answer: Answer) -> ExplorePage:
@@ -121,7 +122,8 @@ def present(answer: Answer) -> ExplorePage:
         xlsx=export_url(question, "explore-xlsx"),
         focus=export_url(question, "explore-focus"),
         grain=answer.frame.grain,
-        query=urlencode(pairs(question)),
+        query=render(question),
+        fresh=explore_url(Question()),
     )
 
 

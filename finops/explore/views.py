@@ -27,25 +27,26 @@ from finops.explore.links import explore_url
 from finops.explore.page import present
 from finops.explore.query_string import parse
 from finops.explore.rows_page import columns_of, place_of, present_rows
+from finops.explore.saved import default_for, views_for
 from finops.explore.values_page import present_values
 from finops.models import Dataset
 from finops.segments.store import SegmentFileMissing
 
 logger = structlog.get_logger(__name__)
 
-Page = Callable[[GuardedRequest, Dataset], HttpResponseBase]
+Page = Callable[..., HttpResponseBase]
 
 
-def over_costs(view: Page) -> Callable[[GuardedRequest], HttpResponseBase]:
+def over_costs(view: Page) -> Page:
     """Give ``view`` the data set, and answer in its place where there is nothing to show."""
 
     @wraps(view)
-    def answer(request: GuardedRequest) -> HttpResponseBase:
+    def answer(request: GuardedRequest, **parts: int) -> HttpResponseBase:
         dataset = shown_dataset()
         if dataset is None:
             return render(request, "finops/no_dataset.html")
         try:
-            return view(request, dataset)
+            return view(request, dataset, **parts)
         except NoCostsInScope:
             return render(request, "finops/no_rows.html")
         except NoCostData:
@@ -70,6 +71,8 @@ def unanswered(request: HttpRequest, failure: Exception) -> HttpResponse:
 def explorer(request: GuardedRequest, dataset: Dataset) -> HttpResponse:
     """Any cost, over any days, by any one or two dimensions, of any part of the rows."""
     scope = request.permission.scope_for(PermissionLevel.VIEWER)
+    if not request.GET and (view := default_for(request.user, dataset)) is not None:
+        return redirect("finops:explore-view", view.pk)
     asked = parse(request.GET)
     found = explore(dataset, scope, asked.question)
     tags = tag_dimensions(dataset, scope)
@@ -80,6 +83,7 @@ def explorer(request: GuardedRequest, dataset: Dataset) -> HttpResponse:
             "page": present(found),
             "form": form_of(asked.question, found, tags),
             "problems": asked.problems,
+            "views": views_for(request.user, dataset),
             "analyst": has_permission(request, PermissionLevel.ANALYST),
         },
     )
