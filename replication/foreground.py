@@ -193,10 +193,10 @@ def _copying(look: Look, before: Look | None) -> str:
     copied = (look.status.snapshot_copied if look.status else 0) or 0
     total = max((look.status.snapshot_total if look.status else 0) or 0, copied)
     rate = _rate(look, before, "snapshot_copied")
-    left = ""
-    if rate > 0:
-        left = f", {timedelta(seconds=round((total - copied) / rate))} left"
-    return f"copied {copied:,} of {total:,}{left}"
+    speed = f", {rate:,.0f}/s" if rate > 0 else ""
+    left = look.status.snapshot_left if look.status else None
+    until = "" if left is None else f", {timedelta(seconds=round(left.total_seconds()))} left"
+    return f"copied {copied:,} of {total:,}{speed}{until}"
 
 
 def _rate(look: Look, before: Look | None, field: str) -> float:

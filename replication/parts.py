@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from bson import Binary, ObjectId
 from pymongo.client_session import ClientSession
@@ -28,6 +29,7 @@ class Part:
     """A part of a snapshot: the documents of a span, copied up to ``last``."""
 
     key: str
+    stream: str
     flow: str
     collection: str  # in the source
     number: int
@@ -113,6 +115,11 @@ class Parts(Tracker[Part]):
         """Return a stream's parts in order. A snapshot without any has to begin anew."""
         found = map(Part.from_document, self._positions.find({"stream": stream}))
         return sorted(found, key=lambda part: part.number)
+
+    def of_flows(self, flow_ids: Iterable[UUID]) -> list[Part]:
+        """Return the parts of all streams of these flows."""
+        found = self._positions.find({"flow": {"$in": [str(each) for each in flow_ids]}})
+        return [Part.from_document(document) for document in found]
 
     def unfinished(self) -> list[Part]:
         """Return the parts of all streams that are not done."""

@@ -1,5 +1,6 @@
 """How far a snapshot is, and how long it will take."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -20,7 +21,7 @@ class SnapshotProgress:
 
     copied: int
     total: int
-    seconds_left: float | None  # at the rate of the last seconds; None while nobody copies
+    left: timedelta | None  # at the rate of the last seconds; None while nobody copies
     parts_done: int
     parts: int
 
@@ -42,7 +43,7 @@ def snapshot_progress(
     )
 
 
-def progress_of(parts: list[Part], total: int, now: datetime) -> SnapshotProgress:
+def progress_of(parts: Sequence[Part], total: int, now: datetime) -> SnapshotProgress:
     """Add the parts up. The total is an estimate, which what is copied may exceed."""
     copied = sum(part.copied for part in parts)
     done = sum(part.done for part in parts)
@@ -54,4 +55,5 @@ def progress_of(parts: list[Part], total: int, now: datetime) -> SnapshotProgres
         if not part.done and part.moved_at is not None and now - part.moved_at <= _STILL
     )
     seconds = 0.0 if whole else (total - copied) / rate if rate else None
-    return SnapshotProgress(copied, total, seconds, done, len(parts))
+    left = None if seconds is None else timedelta(seconds=seconds)
+    return SnapshotProgress(copied, total, left, done, len(parts))

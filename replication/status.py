@@ -208,6 +208,7 @@ def _streams(flow: Flow, records: Records) -> tuple[StreamStatus, ...]:
                 flow.destination_of(collection),
                 records.positions.get(key),
                 records.leases.get(key),
+                records.parts.get(key, ()),
                 enabled=flow.enabled,
                 failure=failures.get(collection),
             )

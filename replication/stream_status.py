@@ -1,11 +1,14 @@
-"""How one stream is going: what its position, its lease and its failure tell together."""
+"""How one stream is going: what its position, lease, parts and failure tell together."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
 from replication.lease import LeaseState
+from replication.parts import Part
 from replication.position import Phase, Position
+from replication.progress import progress_of
 from replication.spec import Namespace
 
 
@@ -36,7 +39,9 @@ class StreamStatus:
     copying: bool = False  # a snapshot has begun and not ended: the copy is not whole
     snapshot_copied: int | None = None
     snapshot_total: int | None = None
-    snapshot_left: timedelta | None = None  # of the time it takes, as far as can be told
+    snapshot_left: timedelta | None = None  # of the time it takes, while somebody copies
+    snapshot_parts: int = 0  # of the snapshot that is under way
+    snapshot_parts_done: int = 0
     skipped_at: datetime | None = None  # changes were left out then, and no snapshot since
     error: str | None = None
 
@@ -51,6 +56,7 @@ def stream_status(
     destination: Namespace,
     position: Position | None,
     lease: LeaseState | None,
+    parts: Sequence[Part] = (),
     *,
     enabled: bool,
     failure: str | None,
@@ -63,6 +69,11 @@ def stream_status(
     now = datetime.now(UTC)
     position_at = _position_at(position, lease)
     lag = None if position_at is None else max(0.0, (now - position_at).total_seconds())
+    copied, left = position.snapshot_copied, None
+    total = position.snapshot_total
+    if position.phase is Phase.SNAPSHOT:
+        progress = progress_of(parts, total or 0, now)
+        copied, total, left = progress.copied, progress.total, progress.left
     return StreamStatus(
         source,
         destination,
@@ -75,9 +86,11 @@ def stream_status(
         consistent_since=position.consistent_since,
         lag_seconds=lag,
         copying=position.phase is not Phase.STREAM,
-        snapshot_copied=position.snapshot_copied,
-        snapshot_total=position.snapshot_total,
-        snapshot_left=_snapshot_left(position, now),
+        snapshot_copied=copied,
+        snapshot_total=total,
+        snapshot_left=left,
+        snapshot_parts=len(parts),
+        snapshot_parts_done=sum(part.done for part in parts),
         skipped_at=position.skipped_at,
         error=error,
     )
@@ -99,11 +112,3 @@ def _position_at(position: Position, lease: LeaseState | None) -> datetime | Non
     """An idle stream saves its position rarely, but reports with its lease that it is idle."""
     moments = [position.position_at, lease.caught_up_at if lease else None]
     return max((moment for moment in moments if moment is not None), default=None)
-
-
-def _snapshot_left(position: Position, now: datetime) -> timedelta | None:
-    """Take it that the rest goes as fast as what was copied since the snapshot began."""
-    copied, total = position.snapshot_copied or 0, position.snapshot_total or 0
-    if position.phase is not Phase.SNAPSHOT or not copied or position.snapshot_began_at is None:
-        return None
-    return (now - position.snapshot_began_at) * (max(0, total - copied) / copied)

@@ -21,7 +21,8 @@ from pymongo.read_concern import ReadConcern
 from replication.errors import FailureKind, ReplicationError, describe, sort_failure
 from replication.keys import id_of, key_document, split_documents
 from replication.mongo import Client
-from replication.position import MongoTracker, Phase, control_database
+from replication.position import control_database
+from replication.progress import snapshot_progress
 from replication.ranges import Kind, RangeDigest, differences, ranges
 from replication.repairs import Repaired, Repairs
 from replication.settling import FlowWatch, Pace, settle
@@ -95,7 +96,7 @@ class Verifier:
         )
         self._spec = spec
         self._watch = FlowWatch(destination, spec, self._pace)
-        self._tracker = MongoTracker(control_database(destination))
+        self._control = control_database(destination)
         self._repairs = Repairs(self._source, destination, spec) if repair else None
         self._on_progress = on_progress
         self._result = Verification(spec.flow_name)
@@ -148,12 +149,11 @@ class Verifier:
         return self._result
 
     def _begin(self, *, sample: bool) -> float:
-        position = self._tracker.load(self._spec.key)
-        if position is not None and position.phase is Phase.SNAPSHOT:
+        progress = snapshot_progress(self._control, self._spec.key)
+        if progress is not None:
             raise CopyNotWhole(
                 f"The flow {self._spec.flow_name!r} is taking a snapshot"
-                f" ({position.snapshot_copied or 0:,} of about {position.snapshot_total or 0:,}):"
-                " verify when it is finished."
+                f" ({progress.copied:,} of about {progress.total:,}): verify when it is finished."
             )
         self._result = Verification(
             self._spec.flow_name, sample=sample, running=self._watch.running()

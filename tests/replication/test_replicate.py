@@ -175,8 +175,9 @@ def test_the_line_tells_how_far_and_how_fast() -> None:
     assert line.text(flow, Look(0.0)) == "costs · starting"
     first = seen(1.0, FlowState.SNAPSHOT, snapshot_copied=1000, **copying)
     assert line.text(flow, first) == "costs · copied 1,000 of 5,000 · 3 batches"
-    second = seen(3.0, FlowState.SNAPSHOT, snapshot_copied=2000, **copying)
-    assert "copied 2,000 of 5,000, 0:00:06 left" in line.text(flow, second)
+    left = timedelta(seconds=6.2)
+    second = seen(3.0, FlowState.SNAPSHOT, snapshot_copied=2000, snapshot_left=left, **copying)
+    assert "copied 2,000 of 5,000, 500/s, 0:00:06 left" in line.text(flow, second)
     line.text(flow, seen(4.0, FlowState.STREAMING, events=100, batches=9))
     last = seen(
         6.0, FlowState.STREAMING, events=1100, batches=10, lag_seconds=0.04, error="AutoReconnect"

@@ -153,6 +153,11 @@ def test_a_flow_is_the_sum_of_its_collections(
                 "snapshot_began_at": now - timedelta(minutes=1),
             },
         )
+    part = {"flow": str(row.id), "stream": row.key_of("costs_b"), "collection": "costs_b"}
+    limits: Document = {"lower": None, "upper": None, "brackets": []}
+    control["parts"].insert_one(
+        {**part, **limits, "number": 0, "copied": 10, "rate": 10 / 60, "moved_at": now}
+    )
     status = seen()
     assert [stream.collection for stream in status.streams] == ["costs_a", "costs_b"]
     assert str(status.destination).endswith(".eu_costs_*")
