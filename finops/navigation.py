@@ -22,6 +22,7 @@ _ENTRIES = (
     # (label, URL name, icon, the level from which on it is shown)
     ("Overview", "finops:overview", "icons/overview.svg", PermissionLevel.VIEWER),
     ("Explorer", "finops:explore", "icons/explorer.svg", PermissionLevel.VIEWER),
+    ("Data", "finops:data", "icons/data.svg", PermissionLevel.ANALYST),
     ("Administration", "admin:index", "icons/administration.svg", PermissionLevel.ADMIN),
 )
 

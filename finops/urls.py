@@ -9,6 +9,7 @@ from finops.metrics import metrics
 cost_pages: list[URLPattern | URLResolver] = [
     path("", views.overview, name="overview"),
     path("explore/", include(explore)),
+    path("data/", views.data, name="data"),
     path("freshness/", views.freshness, name="freshness"),
 ]
 

@@ -9,10 +9,12 @@ from django.views.decorators.vary import vary_on_headers
 
 from accounts.guard import GuardedRequest, require_permission
 from accounts.levels import PermissionLevel
+from finops import data_page
 from finops.choices import OverviewChoice
 from finops.context import shown_dataset
 from finops.costs.engine import CostQueryFailed
 from finops.costs.overview import NoCostData, NoCostsInScope
+from finops.models import Dataset
 from finops.overview_page import present
 
 logger = structlog.get_logger(__name__)
@@ -39,6 +41,22 @@ def overview(request: GuardedRequest) -> HttpResponse:
     if request.GET:
         choice.remember(request.session, costs)
     return render(request, "finops/overview.html", {"page": present(costs)})
+
+
+@require_safe
+@never_cache
+@require_permission(PermissionLevel.ANALYST)
+def data(request: GuardedRequest) -> HttpResponse:
+    """Where the figures of every data set come from, what they lack, and what was wrong with it."""
+    scope = request.permission.scope_for(PermissionLevel.ANALYST)
+    datasets = list(Dataset.objects.all())
+    if not datasets:
+        return render(request, "finops/no_dataset.html")
+    try:
+        pages = [data_page.present(dataset, scope) for dataset in datasets]
+    except CostQueryFailed as failure:
+        return _unanswered(request, failure)
+    return render(request, "finops/data.html", {"pages": pages, "scope": scope})
 
 
 @require_safe

@@ -1,6 +1,7 @@
 """People who are signed in, without a sign-in."""
 
 import uuid
+from collections.abc import Iterable
 
 from django.test import Client
 from django.utils import timezone
@@ -12,10 +13,14 @@ from tests import signed_in  # noqa: F401 - importing it lets sessions follow a 
 from tests.environment import TENANT_ID
 
 
-def person(level: PermissionLevel = PermissionLevel.VIEWER, name: str = "Ada Lindqvist") -> User:
+def person(
+    level: PermissionLevel = PermissionLevel.VIEWER,
+    name: str = "Ada Lindqvist",
+    scope: Iterable[str] | None = None,
+) -> User:
     """Somebody whose one group, as Graph just told, is mapped to ``level``."""
     group = uuid.uuid4()
-    create_mapping(group_oid=group, level=level)
+    create_mapping(group_oid=group, level=level, scope=scope)
     return User.objects.create(
         username=str(group),
         tid=TENANT_ID,
