@@ -59,7 +59,7 @@ class GuardedEndpoint(MongoEndpoint[Moved]):
     def prepare(self) -> None:
         """Create the collections and the index of tombstones."""
         super().prepare()
-        prepare_guarded(self._copy)
+        prepare_guarded(self.copy)
 
     def save(self, fields: Mapping[str, Any]) -> None:
         """Move the position without a write."""
@@ -86,7 +86,7 @@ class GuardedEndpoint(MongoEndpoint[Moved]):
         self._show_marks()
 
     def _writer(self) -> Writer:
-        return GuardedWriter(self._copy, self._moment)
+        return GuardedWriter(self.copy, self._moment)
 
     def _append_marks(self, touched: TouchedPartitions, session: ClientSession | None) -> None:
         flow = str(self._spec.flow_id)
@@ -99,7 +99,7 @@ class GuardedEndpoint(MongoEndpoint[Moved]):
     def _keep_house(self) -> None:
         if time.monotonic() - self._kept_house_at >= _HOUSEKEEPING:
             self._marks.show_left_behind(self._spec.key, _LATE)
-            sweep_tombstones(self._copy)
+            sweep_tombstones(self.copy)
             self._kept_house_at = time.monotonic()
 
 

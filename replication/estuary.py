@@ -85,7 +85,7 @@ class MongoEndpoint(Generic[Moved]):
         control = control_database(client)
         self._client = client
         self._spec = spec
-        self._copy = raw_collection(client, spec.destination)
+        self.copy = raw_collection(client, spec.destination)
         self._marks = Marks(control)
         self._transactions = transactions
         self._letters = StreamLetters(control, spec.flow_id, spec.key)
@@ -197,8 +197,8 @@ class MongoEndpoint(Generic[Moved]):
 
     def _writer(self) -> Writer:
         if self._has_unique_index is None:
-            self._has_unique_index = has_unique_index(self._copy)
-        return PlainWriter(self._copy, ordered=self._has_unique_index)
+            self._has_unique_index = has_unique_index(self.copy)
+        return PlainWriter(self.copy, ordered=self._has_unique_index)
 
     def _touched_by(self, writes: Writes, session: ClientSession | None) -> TouchedPartitions:
         """Return the partitions of the documents as they are now and as they will be."""
@@ -221,7 +221,7 @@ class MongoEndpoint(Generic[Moved]):
     ) -> Iterator[RawBSONDocument]:
         for start in range(0, len(ids), IDS_PER_QUERY):
             chosen = {"_id": {"$in": list(ids[start : start + IDS_PER_QUERY])}, **self._alive}
-            yield from self._copy.find(chosen, projection, session=session)
+            yield from self.copy.find(chosen, projection, session=session)
 
 
 def has_unique_index(collection: Collection[RawBSONDocument]) -> bool:

@@ -11,6 +11,7 @@ from pymongo.collection import Collection
 from replication.changes import Batch
 from replication.errors import TooEarly, describe
 from replication.estuary import MongoEndpoint
+from replication.indexes import copy_indexes
 from replication.position import Position
 from replication.readahead import ReadAhead
 from replication.rules import shaper
@@ -74,6 +75,7 @@ class Following:
             self._apply(batch)
         else:
             self._save(batch)
+        self._copy_indexes()
         return batch
 
     def close(self) -> None:
@@ -120,6 +122,14 @@ class Following:
         if "consistent_since" in fields or (due and batch.token != self._endpoint.position.token):
             self._endpoint.save(fields)
             self._saved_at = time.monotonic()
+
+    def _copy_indexes(self) -> None:
+        position = self._endpoint.position
+        if self._spec.copy_indexes and position.consistent_since and position.indexes_at is None:
+            left_out = copy_indexes(self._source, self._endpoint.copy, self._spec.rules)
+            self._endpoint.save(
+                {"indexes_at": datetime.now(UTC), "indexes_left_out": list(map(str, left_out))}
+            )
 
     def _shaped(self, batch: Batch) -> Batch:
         shape = self._shape

@@ -5,7 +5,7 @@ commit, and the update that ends a transaction names both: an owner that has bee
 commit, and a batch whose commit was answered by silence can be run again.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
@@ -85,6 +85,8 @@ class Position:
     skipped_at: datetime | None = None  # changes were left out then, and no snapshot since
     # Cluster time up to which looked-up states may already be in the copy (see lookups.py).
     looked_up_until: Timestamp | None = None
+    indexes_at: datetime | None = None  # when the source's indexes were created in the copy
+    indexes_left_out: Sequence[str] = ()  # those that could not be, and why
     guarantee: str = ""  # of the copy as it is now (see guard.Guarantee)
 
     @classmethod

@@ -107,6 +107,7 @@ class Snapshot:
                 "snapshot_end": None,
                 "position_at": None,
                 "consistent_since": None,
+                "indexes_at": None,
             },
         )
         self._parts.forget_leases(self._spec.key)
