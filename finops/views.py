@@ -16,6 +16,7 @@ from finops.costs.engine import CostQueryFailed
 from finops.costs.overview import NoCostData, NoCostsInScope
 from finops.models import Dataset
 from finops.overview_page import present
+from finops.segments.store import SegmentFileMissing
 
 logger = structlog.get_logger(__name__)
 
@@ -36,7 +37,7 @@ def overview(request: GuardedRequest) -> HttpResponse:
         return render(request, "finops/no_rows.html")
     except NoCostData:
         return render(request, "finops/no_costs.html", {"dataset": dataset})
-    except CostQueryFailed as failure:
+    except (CostQueryFailed, SegmentFileMissing) as failure:
         return _unanswered(request, failure)
     if request.GET:
         choice.remember(request.session, costs)
@@ -54,7 +55,7 @@ def data(request: GuardedRequest) -> HttpResponse:
         return render(request, "finops/no_dataset.html")
     try:
         pages = [data_page.present(dataset, scope) for dataset in datasets]
-    except CostQueryFailed as failure:
+    except (CostQueryFailed, SegmentFileMissing) as failure:
         return _unanswered(request, failure)
     return render(request, "finops/data.html", {"pages": pages, "scope": scope})
 
@@ -70,7 +71,9 @@ def freshness(request: HttpRequest) -> HttpResponse:
     return render(request, "finops/freshness.html", {"shown": shown, "outdated": outdated})
 
 
-def _unanswered(request: HttpRequest, failure: CostQueryFailed) -> HttpResponse:
+def _unanswered(
+    request: HttpRequest, failure: CostQueryFailed | SegmentFileMissing
+) -> HttpResponse:
     """Say that a query over the costs gave no answer, and why."""
     logger.error("cost_query_failed", exc_info=failure)
     return render(request, "503.html", {"reason": failure}, status=503)

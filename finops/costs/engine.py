@@ -13,15 +13,30 @@ from finops.segments.store import SegmentStore
 
 
 class CostQueryFailed(Exception):
-    """A query over segments gave no answer."""
+    """A query over segments gave no answer. ``heading`` and ``advice`` are for the page of it."""
+
+    heading = "There is no answer at the moment"
+    advice = "It is usually back within a minute. If not, tell an administrator."
 
 
 class QueryTooLong(CostQueryFailed):
     """It reached the time limit."""
 
+    heading = "This question takes too long"
+    advice = (
+        "Choose a shorter period, fewer groups, or a filter. When many people ask at once, the same"
+        " question may be answered a minute later. An administrator can raise DUCKDB_QUERY_TIMEOUT."
+    )
+
 
 class QueryTooLarge(CostQueryFailed):
     """It needed more memory than DuckDB may have."""
+
+    heading = "This question needs too much memory"
+    advice = (
+        "Group by something with fewer values, or choose a shorter period or a filter. An"
+        " administrator can raise DUCKDB_MEMORY_LIMIT."
+    )
 
 
 class Engine:
@@ -45,12 +60,11 @@ class Engine:
         except duckdb.InterruptException as error:
             raise QueryTooLong(
                 f"The query took longer than {self._timeout:g} s and was stopped."
-                " Ask for a shorter period or fewer groups."
             ) from error
         except duckdb.OutOfMemoryException as error:
             raise QueryTooLarge(
                 f"The query needs more memory than DUCKDB_MEMORY_LIMIT"
-                f" ({settings.DUCKDB_MEMORY_LIMIT}) allows. Ask for fewer groups."
+                f" ({settings.DUCKDB_MEMORY_LIMIT}) allows."
             ) from error
         except duckdb.Error as error:
             # DuckDB's own words may quote cost data: they stay with the cause.

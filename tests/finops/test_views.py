@@ -14,7 +14,8 @@ from django.views import defaults
 
 from accounts.levels import PermissionLevel
 from finops.costs.engine import QueryTooLong
-from finops.models import Dataset
+from finops.models import Dataset, SegmentFile
+from finops.segments.store import SegmentStore
 from replication.status import FlowState
 from tests.finops.cost_documents import build_all, charge
 from tests.finops.flows import FakeFlow, status
@@ -171,7 +172,19 @@ def test_a_query_that_takes_too_long_gets_a_clear_page(
     monkeypatch.setattr("finops.choices.load_overview", too_long)
     response = viewer.get("/")
     assert response.status_code == 503
-    assert "took longer than 5 s" in response.content.decode()
+    html = response.content.decode()
+    assert "<h1>This question takes too long</h1>" in html
+    assert "took longer than 5 s" in html
+    assert "Choose a shorter period, fewer groups, or a filter." in html
+    assert_no_inline(html)
+
+
+def test_a_segment_that_is_lost_is_a_page_too(viewer: Client, costs: Dataset) -> None:
+    for file in SegmentFile.objects.all():
+        SegmentStore().delete(file.name)
+    response = viewer.get("/?currency=EUR&metric=list")
+    assert response.status_code == 503
+    assert "manage.py rebuild_segments" in response.content.decode()
 
 
 def test_an_open_page_learns_of_newer_figures(viewer: Client, costs: Dataset) -> None:
