@@ -5,7 +5,7 @@
 Thirteen months of made-up charges become segments (see ``benchmarks.large``; about two minutes, and
 kept in FOLDER for the next run if one is named). Then the overview and a seeded choice of the
 explorer's combinations are asked for by Django's test client, each as the first reader of a version
-asks: no answer is in memory. The time that a page spends in DuckDB is compared with the same statements,
+asks: no answer is in memory. The time that a page spends in DuckDB is compared with the same SQL,
 with the same parameters, run by a bare DuckDB with the same limits right after the page: what is
 left of the page's time is the product's own. Then Chromium opens the overview and the explorer from
 gunicorn, and says when it first painted something. Prints medians and 95th percentiles in
