@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import cached_property
 from typing import Any
 
 from pymongo.errors import ConfigurationError, InvalidURI
@@ -73,19 +74,19 @@ class MongoConfig(MappedConfig):
     @property
     def hosts(self) -> tuple[str, ...]:
         """The host names of the address, in lower case, before any SRV look-up."""
-        return tuple(host.lower() for host, _port in self._parsed()["nodelist"])
+        return tuple(host.lower() for host, _port in self._parsed["nodelist"])
 
     @property
     def options(self) -> Mapping[str, Any]:
         """The options of the address, by the driver's names."""
-        options: dict[str, Any] = self._parsed()["options"]
+        options: dict[str, Any] = self._parsed["options"]
         return options
 
     @property
     def has_password_in_uri(self) -> bool:
         """Whether the address itself holds a password. False where it cannot be read."""
         try:
-            return bool(self._parsed()["password"])
+            return bool(self._parsed["password"])
         except (ConfigurationError, InvalidURI, ValueError):
             return False
 
@@ -128,7 +129,7 @@ class MongoConfig(MappedConfig):
         if entra:
             yield from self._identity_problems()
         try:
-            parsed = self._parsed()
+            parsed = self._parsed
         except (ConfigurationError, InvalidURI, ValueError) as error:
             yield "connection_uri", f"connection_uri cannot be read: {_reason(error)}"
             return
@@ -138,6 +139,7 @@ class MongoConfig(MappedConfig):
             found = [p for host in self.hosts for p in policy.scope_problems(self.scopes, host)]
             yield from (("scopes", problem) for problem in dict.fromkeys(found))
 
+    @cached_property  # reading an address costs more than all else that is checked
     def _parsed(self) -> dict[str, Any]:
         uri = self.connection_uri
         if not uri.startswith(_SCHEMES):

@@ -6,6 +6,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 from typing import Any
 
 import structlog
@@ -114,13 +115,14 @@ def new_mongo_client(
         provider or new_mongo_entra_provider(entra_config(config, policy)),
         timeout=config.auth_timeout,
     )
+    allows = lru_cache(policy.allows)  # asked at every command
     client = _EntraClient(
         callback,
         config.connection_uri,
         authMechanism="MONGODB-OIDC",
         authMechanismProperties={"OIDC_CALLBACK": callback},
         # Connections sign in only for operations, and those only go where this lets them.
-        server_selector=lambda servers: [s for s in servers if policy.allows(s.address[0])],
+        server_selector=lambda servers: [s for s in servers if allows(s.address[0])],
         connect=False,  # nothing before its sign-ins are observed
         **_without(given, _ENTRA_DEFAULTS) | options,
     )
