@@ -56,7 +56,7 @@ class PartCopy:
         self._query = spec.query()  # never of the _id
         self._shape = shaper(spec)
         self._go_on = go_on
-        self._rate = _Rate()
+        self._rate = _Rate(endpoint.position.copied)
 
     def run(self) -> None:
         """Copy to the part's end.
@@ -114,8 +114,8 @@ class PartCopy:
 class _Rate:
     """Documents per second over the last seconds."""
 
-    def __init__(self) -> None:
-        self._seen: deque[tuple[float, int]] = deque()
+    def __init__(self, copied: int) -> None:
+        self._seen = deque([(time.monotonic(), copied)])
 
     def after(self, copied: int) -> float:
         now = time.monotonic()

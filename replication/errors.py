@@ -7,6 +7,7 @@ ReplicationError
 ├── SignInFailed           the server does not accept the identity, or could not accept its token
 ├── MissingPermission      signed in, but not allowed to do what the flow needs
 ├── HistoryLost            the source no longer has the events after the saved position
+├── SnapshotOutlastsHistory  a copy would end after the source has forgotten what to follow
 ├── PoisonEvent            the destination refuses one document for good
 ├── TooMuchAtOnce          a transaction holds more than the destination takes: smaller ones may do
 ├── TooEarly               a unique index may take what is refused, after the changes that follow
@@ -69,6 +70,10 @@ class MissingPermission(ReplicationError):
 
 class HistoryLost(ReplicationError):
     """The change stream cannot go on from the saved position: only a new snapshot helps."""
+
+
+class SnapshotOutlastsHistory(ReplicationError):
+    """A snapshot would end after the source has forgotten the changes since its begin."""
 
 
 class PoisonEvent(ReplicationError):
@@ -173,6 +178,7 @@ _BY_TYPE: tuple[tuple[type[Exception], FailureKind], ...] = (
     (SignInFailed, FailureKind.CONFIGURATION),
     (MissingPermission, FailureKind.CONFIGURATION),
     (InvalidConfiguration, FailureKind.CONFIGURATION),
+    (SnapshotOutlastsHistory, FailureKind.CONFIGURATION),
     (UnknownConnection, FailureKind.CONFIGURATION),
     (ConfigurationError, FailureKind.CONFIGURATION),
     (ConnectionFailure, FailureKind.TRANSIENT),

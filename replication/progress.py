@@ -49,11 +49,10 @@ def progress_of(parts: Sequence[Part], total: int, now: datetime) -> SnapshotPro
     done = sum(part.done for part in parts)
     whole = bool(parts) and done == len(parts)
     total = copied if whole else max(total, copied)
-    rate = sum(
-        part.rate
-        for part in parts
-        if not part.done and part.moved_at is not None and now - part.moved_at <= _STILL
-    )
+    moving = [part for part in parts if part.moved_at is not None and now - part.moved_at <= _STILL]
+    rate = sum(part.rate for part in moving if not part.done)
+    if not rate and moving:  # between two parts
+        rate = max(moving, key=lambda part: part.moved_at or now).rate
     seconds = 0.0 if whole else (total - copied) / rate if rate else None
     left = None if seconds is None else timedelta(seconds=seconds)
     return SnapshotProgress(copied, total, left, done, len(parts))

@@ -9,7 +9,7 @@ repeated snapshot removes what the source no longer has.
 import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, cast
 
 import structlog
 from bson.raw_bson import RawBSONDocument
@@ -19,11 +19,14 @@ from pymongo.errors import OperationFailure
 
 from replication.errors import Fenced, LeaseLost, describe
 from replication.estuary import MongoEndpoint
+from replication.history import HistoryWatch
 from replication.lease import Leases
+from replication.mongo import Client
 from replication.part_worker import PartWorker
 from replication.parts import Part, Parts, without_lease
 from replication.planning import Splitting, plan_spans
 from replication.position import Phase, Position, control_database
+from replication.progress import SnapshotProgress, progress_of
 from replication.spec import StreamSpec
 from replication.streams import current_point, operation_time, raw_collection
 
@@ -55,6 +58,12 @@ class Snapshot:
         self._splitting = splitting or Splitting()
         self._parts = Parts(control_database(worker.destination))
         self._leases = Leases.seen_in(control_database(worker.lease_client))
+        self._history = HistoryWatch(
+            cast("Client", worker.source.database.client),
+            self._spec,
+            position=lambda: endpoint.position,
+            progress=self._progress,
+        )
         self._log = log.bind(flow=self._spec.flow_name)
 
     def run(self, *, anew: bool) -> None:
@@ -63,13 +72,14 @@ class Snapshot:
         Afterwards the position's phase is STREAM and its token is the one from before the copy.
 
         Raises:
+            SnapshotOutlastsHistory: it would end too late.
             PyMongoError, Fenced, PoisonEvent: what is committed stays; run again to go on.
         """
         begun = self._endpoint.position.phase is Phase.SNAPSHOT and self._parts.of(self._spec.key)
         if anew or not begun:
             self._begin()
         while left := self._unfinished():
-            self._go_on()
+            self._wanted()
             if not self._copy_one_of(left):
                 time.sleep(_LOOK)  # others are at all of them
         self._finish()
@@ -129,7 +139,12 @@ class Snapshot:
 
     def _wanted(self) -> bool:
         self._go_on()
+        self._history.check()
         return True
+
+    def _progress(self) -> SnapshotProgress:
+        total = self._endpoint.position.snapshot_total or 0
+        return progress_of(self._parts.of(self._spec.key), total, datetime.now(UTC))
 
     def _finish(self) -> None:
         copied = sum(part.copied for part in self._parts.of(self._spec.key))
