@@ -24,6 +24,7 @@ from replication.position import Moved, control_database
 from replication.spec import StreamSpec
 from replication.statements import PlainWriter, Writer, Writes
 from replication.streams import RAW, raw_collection
+from replication.throttle import StatementPace
 from replication.transactions import Commits, Work
 
 log = structlog.get_logger(__name__)
@@ -91,6 +92,7 @@ class MongoEndpoint(Generic[Moved]):
         self._letters = StreamLetters(control, spec.flow_id, spec.key)
         self._delivery = Delivery(transactions, self._deliver, dead_letters=spec.dead_letters)
         self._has_unique_index: bool | None = None
+        self._pace = StatementPace()
         self._letters_may_retry = False
 
     @property
@@ -198,7 +200,7 @@ class MongoEndpoint(Generic[Moved]):
     def _writer(self) -> Writer:
         if self._has_unique_index is None:
             self._has_unique_index = has_unique_index(self.copy)
-        return PlainWriter(self.copy, ordered=self._has_unique_index)
+        return PlainWriter(self.copy, ordered=self._has_unique_index, pace=self._pace)
 
     def _touched_by(self, writes: Writes, session: ClientSession | None) -> TouchedPartitions:
         """Return the partitions of the documents as they are now and as they will be."""

@@ -5,6 +5,7 @@ server refuses.
 """
 
 import struct
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
@@ -17,6 +18,7 @@ from pymongo.errors import OperationFailure
 from replication.errors import WritesRefused
 from replication.refusals import POISON_CODES, refusal_of
 from replication.streams import RAW
+from replication.throttle import StatementPace
 from replication.transactions import sliced
 
 # The last state of documents by key (a document of the ``_id``), None for one that is deleted.
@@ -71,9 +73,16 @@ class Writer(Protocol):
 class PlainWriter:
     """Writes a copy's documents as they are, in a transaction."""
 
-    def __init__(self, collection: Collection[RawBSONDocument], *, ordered: bool) -> None:
+    def __init__(
+        self,
+        collection: Collection[RawBSONDocument],
+        *,
+        ordered: bool,
+        pace: StatementPace | None = None,
+    ) -> None:
         self._collection = collection
         self._ordered = ordered
+        self._pace = pace or StatementPace()
 
     def write(self, writes: Writes, session: ClientSession | None, *, fresh: bool = False) -> None:
         """Send deletes first, as they can only make room for unique values, then the others.
@@ -109,8 +118,11 @@ class PlainWriter:
         *,
         ordered: bool = False,
     ) -> None:
-        for chosen in sliced((len(each.raw), (key, each)) for key, each in statements):
+        sized = ((len(each.raw), (key, each)) for key, each in statements)
+        for chosen in sliced(sized, lambda: self._pace.writes):
+            began = time.monotonic()
             refused = send(self._collection, name, field, chosen, session, ordered=ordered)
+            self._pace.note(len(chosen), time.monotonic() - began)
             raise_if_refused(refused)
 
 

@@ -7,6 +7,8 @@ from dataclasses import replace
 from replication.changes import BatchLimits
 
 _LEAST = 1 / 1000
+_FEWEST, _MOST = 100, 10_000  # writes of a statement
+_QUICK, _SLOW = 0.2, 0.5  # seconds for one
 _GROWTH = 0.05  # of everything, per second
 
 
@@ -44,3 +46,21 @@ class Throttle:
     def slow_down(self) -> None:
         """Allow half of what is allowed now."""
         self._slowed = (max(_LEAST, self.share / 2), self._clock())
+
+
+class StatementPace:
+    """How many writes go into one statement: the more, the quicker the server is.
+
+    Each costs a round trip. But a statement that runs when its session is ended is waited for, by
+    whoever takes a dead owner's stream over: none should last longer than half a second.
+    """
+
+    def __init__(self, writes: int = 1_000) -> None:
+        self.writes = writes
+
+    def note(self, writes: int, seconds: float) -> None:
+        """Learn from a statement that has been answered."""
+        if seconds > _SLOW:
+            self.writes = max(_FEWEST, self.writes // 2)
+        elif seconds < _QUICK and writes >= self.writes:
+            self.writes = min(_MOST, self.writes * 2)

@@ -206,14 +206,16 @@ def end_sessions(client: Client, sessions: Iterable[Binary]) -> None:
             raise
 
 
-def sliced(items: Iterable[tuple[int, Any]]) -> Iterator[list[Any]]:
-    """Cut (size in bytes, item) pairs into lists that fit into one statement each."""
+def sliced(
+    items: Iterable[tuple[int, Any]], most: Callable[[], int] = lambda: WRITES_PER_STATEMENT
+) -> Iterator[list[Any]]:
+    """Cut (size in bytes, item) pairs into lists of ``most()`` that fit into one statement each."""
     chosen: list[Any] = []
-    size = 0
+    size, count = 0, most()
     for length, item in items:
-        if chosen and (len(chosen) >= WRITES_PER_STATEMENT or size + length > BYTES_PER_STATEMENT):
+        if chosen and (len(chosen) >= count or size + length > BYTES_PER_STATEMENT):
             yield chosen
-            chosen, size = [], 0
+            chosen, size, count = [], 0, most()
         chosen.append(item)
         size += length
     if chosen:

@@ -200,3 +200,9 @@ def test_statements_are_cut_by_count_and_by_size() -> None:
     assert [len(part) for part in sliced((1, n) for n in range(2500))] == [1000, 1000, 500]
     assert [len(part) for part in sliced((6_000_000, n) for n in range(5))] == [2, 2, 1]
     assert list(sliced(())) == []
+    counts = iter([1, 3, 2])
+    assert [len(part) for part in sliced(((1, n) for n in range(5)), lambda: next(counts))] == [
+        1,
+        3,
+        1,
+    ]

@@ -15,7 +15,7 @@ from replication.changes import BatchLimits
 from replication.lease import LeaseKeeper, Leases
 from replication.patience import Patience
 from replication.position import control_database
-from replication.throttle import Throttle
+from replication.throttle import StatementPace, Throttle
 from tests.replication.running import Document, Flow, raw, running
 
 
@@ -24,6 +24,20 @@ class Clock:
 
     def __call__(self) -> float:
         return self.now
+
+
+def test_statements_grow_while_they_are_answered_quickly_and_shrink_when_they_are_not() -> None:
+    pace = StatementPace()
+    sizes = []
+    for seconds in (0.1, 0.1, 0.3, 0.1, 0.1, 0.6, 0.6):
+        pace.note(pace.writes, seconds)
+        sizes.append(pace.writes)
+    assert sizes == [2_000, 4_000, 4_000, 8_000, 10_000, 5_000, 2_500]
+    pace.note(2_499, 0.1)  # tells nothing of a full one
+    assert pace.writes == 2_500
+    for _ in range(9):
+        pace.note(1, 9)
+    assert pace.writes == 100
 
 
 def test_batches_are_halved_and_grow_again_slowly() -> None:
