@@ -8,6 +8,7 @@ by another look-up, which is never behind the first. Cluster times are numbers h
 ``wire.Event``.
 """
 
+from array import array
 from collections.abc import Collection as Keys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -23,9 +24,10 @@ from replication.keys import id_of, key_document, order_key
 
 # SecantusDB's time for {$in: …} grows with the square of its length.
 IDS_PER_QUERY = 100
-# How many keys one stream remembers, each a hundred bytes. Beyond, every event counts as one of
-# a document that was looked up: never wrong, only slower.
+# How many keys one stream remembers exactly, each a hundred bytes. What is beyond, after a long
+# pause of the flow, goes into a table that takes some others' keys for them.
 _KEYS_REMEMBERED = 50_000
+_TABLE_SIZE = 2**21  # entries of four bytes
 # A source that does not tell its time may have reached any.
 UNKNOWN_TIME = 2**64 - 1
 
@@ -40,6 +42,8 @@ class Ahead:
     def __init__(self, until: Timestamp | None = None) -> None:
         self._all_until = 0 if until is None else from_timestamp(until)
         self._until: dict[int, int] = {}  # in the order of the times
+        self._table: array[int] | None = None  # of seconds, by a part of the hash
+        self._table_until = 0
         self._pending: frozenset[int] = frozenset()
         self._since_asked: set[int] = set()
 
@@ -47,10 +51,12 @@ class Ahead:
         """Whether the copy may hold a later state of ``key`` than an event of that time."""
         if time <= self._all_until:
             return True
-        if not self._until and not self._pending:
+        if not (self._until or self._pending or self._table):
             return False
         hashed = hash(key)
-        return time <= self._until.get(hashed, 0) or hashed in self._pending
+        if time <= self._until.get(hashed, 0) or hashed in self._pending:
+            return True
+        return self._table is not None and time >> 32 <= self._table[hashed % _TABLE_SIZE]
 
     def note(self, key: bytes, until: int) -> None:
         """Note that ``key`` was looked up when the source had reached at most ``until``."""
@@ -58,8 +64,15 @@ class Ahead:
         known = self._until.pop(hashed, 0)
         self._until[hashed] = max(known, until)
         if len(self._until) > _KEYS_REMEMBERED:
-            self._all_until = max(self._all_until, *self._until.values())
-            self._until.clear()
+            self._spill()
+
+    def _spill(self) -> None:
+        table = self._table = self._table or array("I", bytes(4 * _TABLE_SIZE))
+        for hashed, until in self._until.items():
+            place = hashed % _TABLE_SIZE
+            table[place] = max(table[place], until >> 32)
+            self._table_until = max(self._table_until, until)
+        self._until.clear()
 
     def asked(self) -> None:
         """Note that the source is asked for events now."""
@@ -84,6 +97,8 @@ class Ahead:
         """Forget what the stream, which is at ``time`` now, has caught up with."""
         if time > self._all_until:
             self._all_until = 0
+        if time >> 32 > self._table_until >> 32:
+            self._forget_table()
         while self._until:
             oldest = next(iter(self._until))
             if self._until[oldest] >= time:
@@ -94,8 +109,13 @@ class Ahead:
         """Forget the look-ups at an unknown time: the source has nothing more to send."""
         if self._all_until == UNKNOWN_TIME:
             self._all_until = 0
+        if self._table_until == UNKNOWN_TIME:
+            self._forget_table()
         for hashed in [each for each, until in self._until.items() if until == UNKNOWN_TIME]:
             del self._until[hashed]
+
+    def _forget_table(self) -> None:
+        self._table, self._table_until = None, 0
 
 
 @dataclass(frozen=True)
