@@ -8,9 +8,10 @@ from typing import Any
 
 from django.core.management.color import Style
 
-from finops.diagnosis.steps import Check, StepResult
+from finops.diagnosis.checks import EXIT_CODES, PageCheck, exit_code
+from replication.auth.diagnosis.steps import StepResult
 
-_WIDTH = max(len(check) for check in Check if check is not Check.LOGIN_CONFIGURATION)
+_WIDTH = max(len(check) for check in EXIT_CODES if check is not PageCheck.CONFIGURATION)
 _MARGIN = _WIDTH + 19  # columns before the words of a step
 _NARROWEST = 40  # columns for the words: on a narrower terminal they are left to break as they will
 
@@ -50,7 +51,7 @@ class Terminal:
         """Show a step, and of a failure its cause and remedy."""
         style = self._style
         mark = style.SUCCESS("ok  ") if result.ok else style.ERROR("FAIL")
-        name = "configuration" if result.check is Check.LOGIN_CONFIGURATION else result.check
+        name = "configuration" if result.check is PageCheck.CONFIGURATION else result.check
         first, *more = self._lines(result.detail)
         self._write(f"  {name:<{_WIDTH}}  {mark} {result.milliseconds:>5,.0f} ms  {first}")
         if result.remedy is not None:
@@ -65,7 +66,7 @@ class Terminal:
         failed = [(subject.name, subject.failure) for subject in found if subject.failure]
         for name, failure in failed:
             words = (
-                f"{_one_line(name)}: failed at '{failure.check}' (exit code {failure.exit_code})"
+                f"{_one_line(name)}: failed at '{failure.check}' (exit code {exit_code(failure)})"
             )
             self._write("\n" + self._style.ERROR(words))
         if not failed:
@@ -79,12 +80,12 @@ class Terminal:
         return [part for line in paragraphs for part in wrap(line, self._room) or [""]]
 
 
-def as_json(subjects: Iterable[Subject], *, version: str, exit_code: int) -> str:
+def as_json(subjects: Iterable[Subject], *, version: str, code: int) -> str:
     """Return the whole diagnosis as one JSON object."""
     content = {
         "version": version,
-        "ok": exit_code == 0,
-        "exit_code": exit_code,
+        "ok": code == 0,
+        "exit_code": code,
         "subjects": [_subject(subject) for subject in subjects],
     }
     return json.dumps(content, indent=2)

@@ -19,9 +19,10 @@ from accounts.credentials import CredentialError, client_credential
 from accounts.discovery import Endpoints, UntrustedDocument, read_endpoints
 from accounts.keys import read_keys
 from accounts.transport import Answer, Transport, Unreachable, budget
-from finops.diagnosis.steps import Check, Step
+from finops.diagnosis.checks import PageCheck
 from replication.auth.diagnosis.entra_codes import meaning
 from replication.auth.diagnosis.findings import Cause, Finding, StepFailed
+from replication.auth.diagnosis.steps import Step
 
 REQUIRED_ROLES = ("GroupMember.Read.All", "User.Read.All")
 _CORRECT_CREDENTIAL = (
@@ -43,13 +44,13 @@ class PagesProbe:
     def steps(self, *, graph: bool) -> list[Step]:
         """Return what to look at for sign-in, and with ``graph`` for the groups as well."""
         login = [
-            Step(Check.LOGIN_CONFIGURATION, self.check_configuration),
-            Step(Check.DISCOVERY, self.discover),
-            Step(Check.KEYS, self.read_keys),
-            Step(Check.CREDENTIAL, self.check_credential),
-            Step(Check.APP_TOKEN, self.request_token),
+            Step(PageCheck.CONFIGURATION, self.check_configuration),
+            Step(PageCheck.DISCOVERY, self.discover),
+            Step(PageCheck.KEYS, self.read_keys),
+            Step(PageCheck.CREDENTIAL, self.check_credential),
+            Step(PageCheck.APP_TOKEN, self.request_token),
         ]
-        more = [Step(Check.ROLES, self.check_roles), Step(Check.GRAPH, self.ask_graph)]
+        more = [Step(PageCheck.ROLES, self.check_roles), Step(PageCheck.GRAPH, self.ask_graph)]
         return [*login, *more] if graph else login
 
     def check_configuration(self) -> Finding:

@@ -14,10 +14,11 @@ from django.core.management.color import color_style
 from pymongo import MongoClient
 from pytest_django import Settings
 
+from finops.diagnosis.checks import EXIT_CODES
 from finops.diagnosis.output import Terminal
-from finops.diagnosis.steps import EXIT_CODES, Check, StepResult
 from finops.management.commands.test_auth import Command
 from replication.auth.diagnosis.findings import Cause
+from replication.auth.diagnosis.steps import Check, StepResult
 from replication.models import Connection, Flow
 from sandbox.entra.directory import REPLICATOR_OID
 from sandbox.entra.faults import Endpoints, FaultKind

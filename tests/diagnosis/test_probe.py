@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from enum import StrEnum
 from pathlib import Path
 
 import pytest
@@ -13,11 +14,12 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from finops.diagnosis.steps import Check, Step, StepResult, run
+from finops.diagnosis.checks import exit_code
 from replication.auth.azure_entra import AccessToken
 from replication.auth.diagnosis.findings import Cause, Finding
 from replication.auth.diagnosis.network import Node, reach
 from replication.auth.diagnosis.probe import MongoProbe
+from replication.auth.diagnosis.steps import Check, Step, StepResult, run
 from replication.config import AuthMethod, MongoConfig, MongoPolicy
 from sandbox.entra.tls import Certificates, ensure_certificates
 from tests.conftest import GateFactory
@@ -70,7 +72,7 @@ def probing() -> Iterator[Probing]:
         probe.close()
 
 
-def failure(results: list[StepResult]) -> tuple[Check, Cause | None]:
+def failure(results: list[StepResult]) -> tuple[StrEnum, Cause | None]:
     return results[-1].check, results[-1].cause
 
 
@@ -168,7 +170,7 @@ def test_a_step_without_end_is_ended(new_event: Callable[[], Finding]) -> None:
     (result,) = run([Step(Check.DNS, new_event)], timeout=0.2)
     assert time.monotonic() - began < 2
     assert result.cause is Cause.TIMED_OUT
-    assert result.exit_code == 11
+    assert exit_code(result) == 11
 
 
 @pytest.fixture

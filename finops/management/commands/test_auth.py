@@ -18,10 +18,9 @@ from django.core.management.base import (
 )
 from django.db import DatabaseError
 
-from finops.diagnosis.mongo import Wanted, mongo_steps
+from finops.diagnosis.checks import EXIT_CODES, exit_code
 from finops.diagnosis.output import Subject, Terminal, as_json
 from finops.diagnosis.pages import PagesProbe
-from finops.diagnosis.steps import EXIT_CODES, Step, run
 from replication.auth.diagnosis.connections import (
     AUTH_METHODS,
     Overrides,
@@ -30,7 +29,9 @@ from replication.auth.diagnosis.connections import (
     target_at,
     target_of,
 )
+from replication.auth.diagnosis.mongo import Wanted, mongo_steps
 from replication.auth.diagnosis.probe import MongoProbe
+from replication.auth.diagnosis.steps import Step, run
 from replication.status import ReplicationError
 
 _OVERRIDES = ("auth_method", "tenant_id", "client_id", "scope", "database", "collection")
@@ -127,11 +128,11 @@ class Command(BaseCommand):
                     subject.results.append(result)
                     if terminal:
                         terminal.show(result)
-        code = next((found.failure.exit_code for found in subjects if found.failure), 0)
+        code = next((exit_code(found.failure) for found in subjects if found.failure), 0)
         if terminal:
             terminal.end(subjects)
         else:
-            self.stdout.write(as_json(subjects, version=settings.VERSION, exit_code=code))
+            self.stdout.write(as_json(subjects, version=settings.VERSION, code=code))
         if code:
             sys.exit(code)
 

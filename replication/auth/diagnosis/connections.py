@@ -85,7 +85,10 @@ def target_of(name: str) -> Target:
     sources = Flow.objects.filter(source=row, enabled=True).order_by("name")
     destination = Flow.objects.filter(destination=row, enabled=True).order_by("name").first()
     found: dict[str, Any] = {
-        "reads": tuple((flow.source_database, flow.collection) for flow in sources),
+        # Which collections a pattern means, only the source can tell.
+        "reads": tuple(
+            (flow.source_database, name) for flow in sources for name in flow.scope.names
+        ),
         "writes": destination.destination_database if destination else "",
     }
     try:

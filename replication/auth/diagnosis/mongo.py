@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from finops.diagnosis.steps import Check, Step
 from replication.auth.diagnosis.connections import Target
 from replication.auth.diagnosis.findings import Cause, Finding, StepFailed
 from replication.auth.diagnosis.probe import MongoProbe
+from replication.auth.diagnosis.steps import Check, Step
 
 
 @dataclass(frozen=True)

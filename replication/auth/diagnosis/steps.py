@@ -13,7 +13,7 @@ Work = Callable[[], Finding]
 
 
 class Check(StrEnum):
-    """What a step looks at. Each has an exit code of its own."""
+    """What a step looks at, of a connection."""
 
     CONFIGURATION = "configuration"
     DNS = "dns"
@@ -24,40 +24,13 @@ class Check(StrEnum):
     READ = "read"
     WATCH = "change stream"
     WRITE = "write"
-    LOGIN_CONFIGURATION = "configuration of sign-in"
-    DISCOVERY = "discovery"
-    KEYS = "signing keys"
-    CREDENTIAL = "client credential"
-    APP_TOKEN = "app token"  # noqa: S105 - the name of a step
-    ROLES = "graph roles"
-    GRAPH = "graph"
-
-
-EXIT_CODES: Mapping[Check, int] = {
-    Check.CONFIGURATION: 10,
-    Check.DNS: 11,
-    Check.TLS: 12,
-    Check.TOKEN: 13,
-    Check.SIGN_IN: 14,
-    Check.PING: 15,
-    Check.READ: 16,
-    Check.WATCH: 17,
-    Check.WRITE: 18,
-    Check.LOGIN_CONFIGURATION: 20,
-    Check.DISCOVERY: 21,
-    Check.KEYS: 22,
-    Check.CREDENTIAL: 23,
-    Check.APP_TOKEN: 24,
-    Check.ROLES: 25,
-    Check.GRAPH: 26,
-}
 
 
 @dataclass(frozen=True)
 class Step:
     """Something to look at."""
 
-    check: Check
+    check: StrEnum
     work: Work
 
 
@@ -65,7 +38,7 @@ class Step:
 class StepResult:
     """What came of a step. ``cause`` and ``remedy`` are None where it succeeded."""
 
-    check: Check
+    check: StrEnum
     milliseconds: float
     detail: str
     facts: Mapping[str, object] = field(default_factory=dict)
@@ -76,11 +49,6 @@ class StepResult:
     def ok(self) -> bool:
         """Whether it succeeded."""
         return self.cause is None
-
-    @property
-    def exit_code(self) -> int:
-        """0, or the number of this step."""
-        return 0 if self.ok else EXIT_CODES[self.check]
 
 
 def run(steps: Sequence[Step], *, timeout: float) -> Iterator[StepResult]:
@@ -118,7 +86,7 @@ def _within(timeout: float, step: Step) -> Finding:
         except BaseException as error:  # noqa: BLE001 - raised again where the result is awaited
             outcome.set_exception(error)
 
-    threading.Thread(target=work, name=f"test-auth-{step.check}", daemon=True).start()
+    threading.Thread(target=work, name=f"step-{step.check}", daemon=True).start()
     try:
         return outcome.result(timeout)
     except TimeoutError:
