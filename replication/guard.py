@@ -103,7 +103,7 @@ class GuardedWriter:
         self._collection = collection
         text = str(moment)
         self._earlier = _field(GUARD_FIELD, {"$not": {"$gte": text}})
-        self._mark = _field(GUARD_FIELD, text)
+        self._mark = mark_of(text)
 
     def write(self, writes: Writes, session: ClientSession | None, *, fresh: bool = False) -> None:
         """Write documents, tombstones first. ``fresh`` takes what is refused out of the way.
@@ -113,7 +113,7 @@ class GuardedWriter:
         """
         there = {key: _copied(document) for key, document in writes.items()}
         gone = [key for key, document in there.items() if document is None]
-        refused = self._send((key, self._tombstone(key)) for key in gone)
+        refused = self._send((key, tombstone(key, self._mark)) for key in gone)
         if refused:
             # Two tombstones can be alike to a unique index: then without one.
             raise_if_refused(self._delete(each.key for each in refused))
@@ -133,8 +133,8 @@ class GuardedWriter:
     ) -> None:
         """Insert documents, or write them where there is one. Raises as ``write`` does."""
         new = (_copied(document) for _key, document in documents)
-        marked = (self._marked(document) for document in new if document is not None)
-        inserts = ((key_document(document), RawBSONDocument(document)) for document in marked)
+        stored = (marked(document, self._mark) for document in new if document is not None)
+        inserts = ((key_document(document), RawBSONDocument(document)) for document in stored)
         for chosen in _cut(inserts):
             errors = send(self._collection, "insert", "documents", chosen, None)
             present = {each.key for each in errors if _is_stale(each)}
@@ -143,7 +143,7 @@ class GuardedWriter:
                 self.write({key: bytes(each.raw) for key, each in chosen if key in present}, None)
 
     def _upsert(self, documents: Mapping[bytes, bytes]) -> list[WriteError]:
-        return self._send((key, self._marked(each)) for key, each in documents.items())
+        return self._send((key, marked(each, self._mark)) for key, each in documents.items())
 
     def _send(self, documents: Iterable[tuple[bytes, bytes]]) -> list[WriteError]:
         """Send conditional writes; return what is refused, and not for being late."""
@@ -166,12 +166,21 @@ class GuardedWriter:
     def _query(self, key: bytes) -> bytes:
         return _with_field(key, self._earlier)
 
-    def _marked(self, document: bytes) -> bytes:
-        return _with_field(unmarked(document), self._mark)
 
-    def _tombstone(self, key: bytes) -> bytes:
-        dead = _field(TOMBSTONE_FIELD, datetime.now(UTC))
-        return _with_field(_with_field(key, self._mark), dead)
+def mark_of(text: str) -> bytes:
+    """Return the field that says when a document was written, ready to be put into one."""
+    return _field(GUARD_FIELD, text)
+
+
+def marked(document: bytes, mark: bytes) -> bytes:
+    """Return a document with this mark, and without another one."""
+    return _with_field(without(document, GUARD_FIELD), mark)
+
+
+def tombstone(key: bytes, mark: bytes) -> bytes:
+    """Return what stays of a deleted document, whose ``key`` is a document of the ``_id``."""
+    dead = _field(TOMBSTONE_FIELD, datetime.now(UTC))
+    return _with_field(_with_field(key, mark), dead)
 
 
 def prepare_guarded(collection: Collection[Any]) -> None:
@@ -194,12 +203,7 @@ def unguarded(documents: Iterable[bytes]) -> Iterator[bytes]:
     for document in documents:
         copied = _copied(document)
         if copied is not None:
-            yield unmarked(copied)
-
-
-def unmarked(document: bytes) -> bytes:
-    """Return a document without the field that says when it was written."""
-    return without(document, GUARD_FIELD)
+            yield without(copied, GUARD_FIELD)
 
 
 def _copied(document: bytes | None) -> bytes | None:

@@ -23,10 +23,13 @@ from pymongo.errors import PyMongoError
 
 from replication.errors import Fenced, PoisonEvent, ReplicationError, describe
 from replication.estuary import MongoEndpoint
-from replication.keys import id_of, key_document, order_key
+from replication.guard import Guarantee
+from replication.guarded_repairs import GuardedRepairs
+from replication.keys import OrderKey, id_of, key_document, order_key
 from replication.mongo import Client
 from replication.position import MongoTracker, Position, control_database
-from replication.settling import Difference, hashed, read_documents
+from replication.settling import Difference, hashed
+from replication.sides import Side, sides
 from replication.spec import StreamSpec
 from replication.streams import raw_collection
 from replication.transactions import FencedTransactions
@@ -80,7 +83,7 @@ class Repairs:
         for start in range(0, len(differences), _TOGETHER):
             chosen = differences[start : start + _TOGETHER]
             try:
-                result += Repaired(repaired=self._together(chosen))
+                result += self._together(chosen)
             except PoisonEvent:
                 for one in chosen:  # to find the one that is refused
                     result += self._alone(one)
@@ -89,12 +92,12 @@ class Repairs:
 
     def _alone(self, difference: Difference) -> Repaired:
         try:
-            return Repaired(repaired=self._together([difference]))
+            return self._together([difference])
         except PoisonEvent as error:
             log.warning("repair_refused", flow=self._spec.flow_name, code=error.code)
             return Repaired(refused=1)
 
-    def _together(self, differences: Sequence[Difference]) -> int:
+    def _together(self, differences: Sequence[Difference]) -> Repaired:
         for _ in range(_TRIES):
             try:
                 return self._once(differences)
@@ -104,14 +107,15 @@ class Repairs:
             f"The flow {self._spec.flow_name!r} commits all the time: repair in a quieter hour."
         )
 
-    def _once(self, differences: Sequence[Difference]) -> int:
+    def _once(self, differences: Sequence[Difference]) -> Repaired:
         position = self._tracker.load(self._spec.key)
         if position is None or not position.generation:
             raise CannotRepair(
                 f"The flow {self._spec.flow_name!r} has not copied anything yet: start it."
             )
         keys = [each.key for each in differences]
-        current = read_documents(self._source, keys)
+        source, copy = sides(self._spec, self._source, self._copy, position.guarantee)
+        current = source.read(keys)
         wanted = {order_key(id_of(each.key)): each for each in differences}
         # What changed since it was compared is on its way with the flow.
         wanted = {
@@ -119,12 +123,24 @@ class Repairs:
             for place, each in wanted.items()
             if hashed(current.get(place)) == each.source
         }
+        if position.guarantee == Guarantee.GUARDED:
+            guarded = GuardedRepairs(self._client, self._spec, position)
+            return Repaired(*guarded.repair(wanted, current))
+        return self._in_a_transaction(position, copy, wanted, current)
+
+    def _in_a_transaction(
+        self,
+        position: Position,
+        copy: Side,
+        wanted: Mapping[OrderKey, Difference],
+        current: Mapping[OrderKey, bytes],
+    ) -> Repaired:
         done = 0
 
-        def work(session: ClientSession) -> None:
+        def work(session: ClientSession | None) -> None:
             nonlocal done
             done = 0
-            there = read_documents(self._copy, keys, session)
+            there = copy.read([each.key for each in wanted.values()], session)
             writes: dict[bytes, bytes | None] = {}
             for place, each in wanted.items():
                 found, document = there.get(place), current.get(place)
@@ -133,13 +149,14 @@ class Repairs:
                 elif hashed(found) == each.destination:
                     writes |= _writes(found, document)
                     done += 1
-            endpoint.write(writes, session)
+            endpoint.repair(writes, session)
 
         with self._client.start_session() as session:
             transactions = FencedTransactions(session, self._tracker, position, pause=_pause)
             endpoint = MongoEndpoint(self._client, self._spec, transactions)
+            endpoint.know_letters()
             endpoint.commit(work, {})
-        return done
+        return Repaired(repaired=done)
 
 
 class _TouchingTracker(MongoTracker):

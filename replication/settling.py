@@ -11,18 +11,14 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 
-from bson.raw_bson import RawBSONDocument
-from pymongo.client_session import ClientSession
-from pymongo.collection import Collection
-
-from replication.estuary import IDS_PER_QUERY
-from replication.keys import OrderKey, id_of, order_key
+from replication.keys import id_of, order_key
 from replication.lease import Leases
+from replication.lookups import IDS_PER_QUERY
 from replication.mongo import Client
 from replication.position import MongoTracker, control_database
 from replication.ranges import Kind
+from replication.sides import Side
 from replication.spec import StreamSpec
-from replication.streams import RAW
 
 
 @dataclass(frozen=True)
@@ -99,8 +95,8 @@ class Settled:
 
 def settle(
     keys: Iterable[bytes],
-    source: Collection[RawBSONDocument],
-    destination: Collection[RawBSONDocument],
+    source: Side,
+    destination: Side,
     passed: Callable[[float], bool],
     *,
     tries: int,
@@ -129,21 +125,6 @@ def settle(
     return Settled(tuple(certain), tuple(pending))
 
 
-def read_documents(
-    collection: Collection[RawBSONDocument],
-    keys: Sequence[bytes],
-    session: ClientSession | None = None,
-) -> dict[OrderKey, bytes]:
-    """Return the documents of these keys that are there, by the order key of their ``_id``."""
-    found: dict[OrderKey, bytes] = {}
-    for start in range(0, len(keys), IDS_PER_QUERY):
-        ids = [RawBSONDocument(key, RAW)["_id"] for key in keys[start : start + IDS_PER_QUERY]]
-        for document in collection.find({"_id": {"$in": ids}}, session=session):
-            data = bytes(document.raw)
-            found[order_key(id_of(data))] = data
-    return found
-
-
 def hashed(document: bytes | None) -> bytes | None:
     """Return what two equal documents have in common, and no two others."""
     return None if document is None else blake2b(document, digest_size=16).digest()
@@ -151,13 +132,13 @@ def hashed(document: bytes | None) -> bytes | None:
 
 def _compare(
     keys: Sequence[bytes],
-    source: Collection[RawBSONDocument],
-    destination: Collection[RawBSONDocument],
+    source: Side,
+    destination: Side,
 ) -> Iterator[Difference]:
     for start in range(0, len(keys), IDS_PER_QUERY):
         asked = keys[start : start + IDS_PER_QUERY]
-        there = read_documents(destination, asked)
-        here = read_documents(source, asked)
+        there = destination.read(asked)
+        here = source.read(asked)
         for key in asked:
             place = order_key(id_of(key))
             left, right = hashed(here.get(place)), hashed(there.get(place))

@@ -8,25 +8,22 @@ flow's business: verification speaks of the documents as it met them.
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any
 
 import structlog
-from bson.raw_bson import RawBSONDocument
-from pymongo.collection import Collection
-from pymongo.errors import PyMongoError
 from pymongo.read_concern import ReadConcern
 
-from replication.errors import FailureKind, ReplicationError, describe, sort_failure
-from replication.keys import id_of, key_document, split_documents
+from replication.errors import ReplicationError
+from replication.keys import id_of
 from replication.mongo import Client
-from replication.position import control_database
+from replication.position import MongoTracker, control_database
 from replication.progress import snapshot_progress
 from replication.ranges import Kind, RangeDigest, differences, ranges
 from replication.repairs import Repaired, Repairs
 from replication.settling import FlowWatch, Pace, settle
-from replication.spans import Span
+from replication.sides import sides
 from replication.spec import StreamSpec
 from replication.streams import raw_collection
 
@@ -94,6 +91,7 @@ class Verifier:
         self._copy = raw_collection(destination, spec.destination).with_options(
             read_concern=majority
         )
+        self._sides = sides(spec, self._source, self._copy, "")
         self._spec = spec
         self._watch = FlowWatch(destination, spec, self._pace)
         self._control = control_database(destination)
@@ -116,7 +114,8 @@ class Verifier:
         began = self._begin(sample=False)
         result = self._result
         suspects: list[bytes] = []
-        for found in ranges(_batches(self._source), _batches(self._copy)):
+        source, copy = self._sides
+        for found in ranges(source.batches(), copy.batches()):
             left = RangeDigest.of(found.source)
             same = found.source == found.destination  # hashing costs more than comparing
             right = left if same else RangeDigest.of(found.destination)
@@ -140,8 +139,7 @@ class Verifier:
         It cannot find what only the destination has.
         """
         began = self._begin(sample=True)
-        chosen = self._source.aggregate([{"$sample": {"size": size}}, {"$project": {"_id": 1}}])
-        keys = {key_document(bytes(document.raw)) for document in chosen}
+        keys = self._sides[0].sample(size)
         self._judge(list(keys))
         self._result.source = RangeDigest(count=len(keys))
         self._on_progress(len(keys))
@@ -155,6 +153,9 @@ class Verifier:
                 f"The flow {self._spec.flow_name!r} is taking a snapshot"
                 f" ({progress.copied:,} of about {progress.total:,}): verify when it is finished."
             )
+        position = MongoTracker(self._control).load(self._spec.key)
+        guarantee = position.guarantee if position else ""
+        self._sides = sides(self._spec, self._source, self._copy, guarantee)
         self._result = Verification(
             self._spec.flow_name, sample=sample, running=self._watch.running()
         )
@@ -166,8 +167,7 @@ class Verifier:
         result = self._result
         settled = settle(
             suspects,
-            self._source,
-            self._copy,
+            *self._sides,
             self._watch.wait_until_passed,
             tries=self._pace.tries,
         )
@@ -180,36 +180,3 @@ class Verifier:
             outcome: Repaired = self._repairs.repair(settled.differences)
             result.repaired += outcome.repaired
             result.refused += outcome.refused
-
-
-def _batches(collection: Collection[RawBSONDocument]) -> Iterator[list[bytes]]:
-    """Yield every document in order of ``_id``, over failures that pass by themselves."""
-    last: bytes | None = None
-    failures = 0
-    while True:
-        try:
-            for chosen in Span().filters(last):
-                for documents in _read(collection, chosen):
-                    yield documents
-                    failures = 0
-                    last = key_document(documents[-1])
-            return
-        except PyMongoError as error:
-            failures += 1
-            if failures >= _TRIES or sort_failure(error) is not FailureKind.TRANSIENT:
-                raise
-            log.warning("reading_again", attempt=failures, error=describe(error))
-            time.sleep(min(0.1 * 2**failures, 3.0))
-
-
-def _read(
-    collection: Collection[RawBSONDocument], chosen: Mapping[str, Any]
-) -> Iterator[list[bytes]]:
-    # Whole batches of bytes: a Python object for each document would cost more than all the rest.
-    with collection.find_raw_batches(chosen, batch_size=DOCUMENTS_PER_RANGE).sort(
-        "_id", 1
-    ) as cursor:
-        for batch in cursor:
-            documents = split_documents(cast("bytes", batch))
-            if documents:
-                yield documents
