@@ -85,6 +85,7 @@ def explorer(request: GuardedRequest, dataset: Dataset) -> HttpResponse:
             "problems": asked.problems,
             "views": views_for(request.user, dataset),
             "analyst": has_permission(request, PermissionLevel.ANALYST),
+            "scope": scope,
         },
     )
     response["HX-Push-Url"] = explore_url(asked.question)
@@ -104,7 +105,7 @@ def rows(request: GuardedRequest, dataset: Dataset) -> HttpResponse:
     after, before = (place_of(request.GET.get(name, "")) for name in ("after", "before"))
     page = rows_page(dataset, scope, question, columns, after=after, before=before)
     shown = present_rows(explore(dataset, scope, question), page, question, columns)
-    return render(request, "finops/explore_rows.html", {"page": shown})
+    return render(request, "finops/explore_rows.html", {"page": shown, "scope": scope})
 
 
 @require_safe

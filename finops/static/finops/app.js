@@ -126,12 +126,34 @@ document.addEventListener("keydown", (event) => {
   next.focus();
 });
 
+// --- Panels that drop down ------------------------------------------------------------------------
+// They open and close by themselves; a click elsewhere and the Escape key close them too.
+
+function closeDrops(except) {
+  for (const drop of document.querySelectorAll("details.drop[open]")) {
+    if (!except || !drop.contains(except)) {
+      drop.open = false;
+    }
+  }
+}
+
+document.addEventListener("click", (event) => closeDrops(event.target));
+
+document.addEventListener("keydown", (event) => {
+  if (event.key === "Escape") {
+    const drop = document.activeElement.closest("details.drop[open]");
+    closeDrops();
+    drop?.querySelector("summary").focus();
+  }
+});
+
 // --- Swaps by htmx -------------------------------------------------------------------------------
-// A chooser that gets an error is opened as a page instead, so that people see what happened. The
+// A link or a question that gets an error is opened as a page instead, so that people see what happened. The
 // background questions for freshness stay silent.
 
 function openInstead(event) {
-  if (event.detail.elt.hasAttribute("href")) {
+  const asked = event.detail.elt;
+  if (asked.hasAttribute("href") || asked.matches("form[method=get]")) {
     window.location.assign(event.detail.pathInfo.finalRequestPath);
   }
 }
