@@ -134,6 +134,10 @@ class MongoEndpoint(Generic[Moved]):
         self._letters_may_retry = batch.caught_up_at is None
         self._delivery.deliver(batch.writes, fields, may_wait=may_wait)
 
+    def know_letters(self) -> None:
+        """Learn which dead letters there are, for good writes to remove. Not in a transaction."""
+        self._letters.prepare()
+
     def keys_to_retry(self) -> list[bytes]:
         """Return the keys of dead letters to try again, for a batch with their documents."""
         return self._letters.to_retry()
@@ -141,6 +145,11 @@ class MongoEndpoint(Generic[Moved]):
     def write(self, writes: Writes, session: ClientSession | None) -> None:
         """Write documents by key, None for a deletion, and their marks, in an open transaction."""
         self._write(writes, session, fresh=False)
+
+    def repair(self, writes: Writes, session: ClientSession | None) -> None:
+        """Write as ``write`` does what may have dead letters, which go; see ``know_letters``."""
+        self._write(writes, session, fresh=False)
+        self._letters.update({}, writes, frozenset(), session, retry=False)
 
     def insert(self, documents: Sequence[bytes], session: ClientSession | None) -> None:
         """Insert documents that the copy lacks, and their marks, in an open transaction."""
