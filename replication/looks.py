@@ -1,5 +1,6 @@
 """Looks at several clusters at once, so that a dead one delays nobody."""
 
+import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
@@ -15,10 +16,36 @@ from replication.errors import ReplicationError, describe
 log = structlog.get_logger(__name__)
 
 _LOOK = 1.5  # seconds for one cluster
+_SHORT_LOOK = 0.3  # for one that did not answer the last time, so that the others wait less for it
+_LONG_LOOKS = 8  # one look of so many at such a cluster has the whole time
 _AT_ONCE = 16
 
 Place = TypeVar("Place")
 Seen = TypeVar("Seen")
+
+
+class _Unseen:
+    """How often in a row each place could not be seen by this process."""
+
+    def __init__(self) -> None:
+        self._times: dict[object, int] = {}
+        self._lock = threading.Lock()
+
+    def time_for(self, place: object) -> float:
+        """Return how long to look, in seconds."""
+        with self._lock:
+            return _LOOK if self._times.get(place, 0) % _LONG_LOOKS == 0 else _SHORT_LOOK
+
+    def note(self, place: object, *, seen: bool) -> None:
+        """Write down how a look ended."""
+        with self._lock:
+            if seen:
+                self._times.pop(place, None)
+            else:
+                self._times[place] = self._times.get(place, 0) + 1
+
+
+_unseen = _Unseen()
 
 
 def look_at_all(looks: Mapping[Place, Callable[[], Seen]]) -> dict[Place, Seen]:
@@ -29,13 +56,16 @@ def look_at_all(looks: Mapping[Place, Callable[[], Seen]]) -> dict[Place, Seen]:
 
     def look(place: Place) -> list[tuple[Place, Seen]]:
         try:
-            with pymongo.timeout(_LOOK):
-                return [(place, looks[place]())]
+            with pymongo.timeout(_unseen.time_for(place)):
+                found = looks[place]()
         except (PyMongoError, ReplicationError, DatabaseError) as error:
+            _unseen.note(place, seen=False)
             log.warning("cluster_not_seen", place=str(place), error=describe(error))
             return []
         finally:
             connections.close_all()  # those of this thread
+        _unseen.note(place, seen=True)
+        return [(place, found)]
 
     if not looks:
         return {}

@@ -27,7 +27,7 @@ from replication.spec import StreamId
 
 log = structlog.get_logger(__name__)
 
-_POLL = 0.2  # seconds between looks at the clock and the stop
+_POLL = 0.1  # seconds between looks at the clock and the stop
 
 
 @dataclass(frozen=True)
@@ -38,6 +38,7 @@ class SlotLimits:
     time: float = 300.0  # until it hands all of them over
     turn: float = 15.0  # that a stream has at least, before others get its place
     look: float = 2.0  # between looks around
+    first_look: float = 0.25  # the same at the beginning, when others may just have left much
     looks: int = 2  # at which a stream was waiting, before it is adopted
     streams_per_look: int = 8  # one look more for so many streams that the slot has
 
@@ -69,7 +70,8 @@ class Slot:
     def run(self, first: StreamId) -> None:
         """Work on a stream, and on others beside it."""
         now = time.monotonic()
-        ends, look_at = now + self._limits.time, now + self._limits.look
+        ends, look_at = now + self._limits.time, now + self._limits.first_look
+        looks = 0
         with self._crew as crew:
             self._begin(first, self._roster())
             while crew.members:
@@ -78,8 +80,11 @@ class Slot:
                     crew.end_all()
                 elif now >= look_at:
                     self._look_around()
-                    look_at = time.monotonic() + self._limits.look
-                for member, result in crew.ends(min(_POLL, self._limits.look)):
+                    looks += 1
+                    early = looks < self._limits.looks
+                    pause = self._limits.first_look if early else self._limits.look
+                    look_at = time.monotonic() + pause
+                for member, result in crew.ends(_POLL):
                     self._ended(member.id, result)
 
     def _look_around(self) -> None:
