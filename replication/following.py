@@ -18,6 +18,7 @@ from replication.rules import shaper
 from replication.spec import StreamSpec
 from replication.streams import MongoDBStream, StartPoint
 from replication.throttle import Throttle
+from replication.throughput import counted
 
 _TAKE = 0.5  # seconds to wait for a batch, between looks at whether to go on
 _LETTERS = 3.0  # seconds between looks for dead letters to try again
@@ -155,7 +156,11 @@ class Following:
             "position_at": batch.position_at,
         }
         if batch.events:
-            fields |= {"cluster_time": batch.cluster_time, "last_event_at": batch.last_event_at}
+            fields |= {
+                "cluster_time": batch.cluster_time,
+                "last_event_at": batch.last_event_at,
+                "recent": counted(position.recent, batch.events, datetime.now(UTC)),
+            }
         if batch.looked_up_until is not None:
             known = position.looked_up_until or batch.looked_up_until
             fields["looked_up_until"] = max(known, batch.looked_up_until)

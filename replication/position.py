@@ -24,6 +24,7 @@ from replication.config import MongoConfig
 from replication.errors import Fenced
 from replication.mongo import Client, new_mongo_client
 from replication.spec import CONTROL_DATABASE
+from replication.throughput import Recent
 
 POSITIONS = "positions"
 _AWARE: CodecOptions[dict[str, Any]] = CodecOptions(tz_aware=True)
@@ -72,6 +73,7 @@ class Position:
     scope_hash: str = ""
     shape_hash: str = ""
     events: int = 0  # change events applied since the flow began
+    recent: Recent = ()  # and in each of the last minutes
     last_event_at: datetime | None = None
     position_at: datetime | None = None  # everything up to this moment has been applied
     consistent_since: datetime | None = None

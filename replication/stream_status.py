@@ -10,6 +10,7 @@ from replication.parts import Part
 from replication.position import Phase, Position
 from replication.progress import progress_of
 from replication.spec import Namespace
+from replication.throughput import by_minute
 
 
 class FlowState(StrEnum):
@@ -43,6 +44,7 @@ class StreamStatus:
     snapshot_parts: int = 0  # of the snapshot that is under way
     snapshot_parts_done: int = 0
     skipped_at: datetime | None = None  # changes were left out then, and no snapshot since
+    throughput: tuple[int, ...] = ()  # events of each of the last minutes, the current one last
     error: str | None = None
 
     @property
@@ -92,6 +94,7 @@ def stream_status(
         snapshot_parts=len(parts),
         snapshot_parts_done=sum(part.done for part in parts),
         skipped_at=position.skipped_at,
+        throughput=by_minute(position.recent, now),
         error=error,
     )
 
