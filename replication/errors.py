@@ -28,6 +28,7 @@ from pymongo.errors import (
     ConfigurationError,
     ConnectionFailure,
     DocumentTooLarge,
+    NotPrimaryError,
     OperationFailure,
     PyMongoError,
     WaitQueueTimeoutError,
@@ -240,15 +241,17 @@ def sort_failure(error: BaseException) -> FailureKind:
 def describe(error: BaseException) -> str:
     """Say what happened in one line that is safe to log and to show.
 
-    A server's message may quote documents (a duplicate key, a whole bulk), so of an
-    OperationFailure only the code and its name are kept.
+    A server's message may quote documents (a duplicate key, a whole bulk), so of its answer only
+    the code and its name are kept.
     """
     if isinstance(error, BulkWriteError):
         codes = sorted({item.get("code", 0) for item in (error.details or {})["writeErrors"]})
         return f"BulkWriteError with codes {codes}"
-    if isinstance(error, OperationFailure):
-        name = (error.details or {}).get("codeName", "")
-        return f"{type(error).__name__} {error.code}{f' ({name})' if name else ''}"
+    if isinstance(error, OperationFailure | NotPrimaryError):
+        answer: Any = error.details or {}
+        code = error.code if isinstance(error, OperationFailure) else answer.get("code")
+        name = answer.get("codeName", "")
+        return f"{type(error).__name__} {code}{f' ({name})' if name else ''}"
     if isinstance(error, ReplicationError):
         return str(error)
     if isinstance(error, ConnectionFailure | ConfigurationError):

@@ -7,6 +7,7 @@ from pymongo.errors import (
     BulkWriteError,
     ConfigurationError,
     NetworkTimeout,
+    NotPrimaryError,
     OperationFailure,
     PyMongoError,
     ServerSelectionTimeoutError,
@@ -70,6 +71,7 @@ def test_a_poison_document_is_poison_even_when_a_label_promises_otherwise() -> N
     "error",
     [
         failure(11000),
+        NotPrimaryError("secret", {"code": 91, "errmsg": "secret"}),
         BulkWriteError({"writeErrors": [{"code": 11000, "errmsg": "{secret}"}]}),
         KeyError("secret"),
         InvalidBSON("secret"),
