@@ -1,17 +1,15 @@
-"""What a person chose to see on the overview, from the URL or else from the session."""
+"""What a person chose to see on the overview, from the URL or else as they last left it."""
 
 from dataclasses import dataclass
 
-from django.contrib.sessions.backends.base import SessionBase
-from django.http import HttpRequest
-
+from accounts.guard import GuardedRequest
+from accounts.models import User
 from accounts.scopes import Scope
 from finops.costs.metrics import Metric
 from finops.costs.overview import Overview, UnknownCurrency, load_overview
-from finops.models import Dataset
+from finops.costs.units import choice_of
+from finops.models import Dataset, PagePreference
 
-_CURRENCY = "overview.currency"
-_METRIC = "overview.metric"
 _DEFAULT_METRIC = Metric.EFFECTIVE
 
 
@@ -23,13 +21,14 @@ class OverviewChoice:
     metric: Metric
 
     @classmethod
-    def of(cls, request: HttpRequest) -> "OverviewChoice":
+    def of(cls, request: GuardedRequest) -> "OverviewChoice":
         """Read the choice; a metric that does not exist counts as not chosen."""
         known = {metric.value for metric in Metric}
+        kept = PagePreference.objects.filter(user=request.user).first() or PagePreference()
         asked = request.GET.get("metric")
-        metric = asked if asked in known else request.session.get(_METRIC)
+        metric = asked if asked in known else kept.metric
         return cls(
-            currency=request.GET.get("currency") or request.session.get(_CURRENCY),
+            currency=request.GET.get("currency") or kept.currency or None,
             metric=Metric(metric) if metric in known else _DEFAULT_METRIC,
         )
 
@@ -45,8 +44,8 @@ class OverviewChoice:
         except UnknownCurrency:
             return load_overview(dataset=dataset, scope=scope, currency=None, metric=self.metric)
 
-    def remember(self, session: SessionBase, shown: Overview) -> None:
-        """Keep what is shown for the person's next visit, where it differs from what is kept."""
-        for key, value in ((_CURRENCY, shown.currency), (_METRIC, shown.metric.value)):
-            if session.get(key) != value:
-                session[key] = value
+    def remember(self, user: User, shown: Overview) -> None:
+        """Keep what is shown for the person's next visit, on whichever machine."""
+        values = {"currency": choice_of(shown.unit), "metric": shown.metric.value}
+        if not PagePreference.objects.filter(user=user, **values).exists():
+            PagePreference.objects.update_or_create(user=user, defaults=values)

@@ -18,6 +18,7 @@ from finops.costs.overview import (
     Series,
     ServiceRow,
 )
+from finops.costs.units import CONVERTED, choice_of
 from finops.formatting import (
     Amount,
     Change,
@@ -28,9 +29,9 @@ from finops.formatting import (
     days,
     percent,
 )
+from finops.outlook import WITHOUT_SERVICE, Outlook, outlook
 
 CHART_HEADING = "chart-heading"  # the id of the element that names the chart
-WITHOUT_SERVICE = "No service named"
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +110,8 @@ class OverviewPage:
     previous: str
     steps: str
     services: tuple[ServiceLine, ...]
+    apart: str
+    outlook: Outlook
 
 
 def present(overview: Overview) -> OverviewPage:
@@ -122,9 +125,7 @@ def present(overview: Overview) -> OverviewPage:
             f" · latest charges of {day(overview.anchor)}"
         ),
         currency=overview.currency,
-        currencies=tuple(
-            Choice(code, code, code == overview.currency) for code in sorted(overview.currencies)
-        ),
+        currencies=_currencies(overview),
         metrics=tuple(
             Choice(metric.value, metric.value.capitalize(), metric is overview.metric)
             for metric in Metric
@@ -150,6 +151,35 @@ def present(overview: Overview) -> OverviewPage:
         previous=days(overview.previous.start, overview.previous.end),
         steps=_count(len(overview.buckets), overview.grain),
         services=tuple(_service_line(row, overview) for row in overview.services),
+        apart=_apart(overview),
+        outlook=outlook(overview),
+    )
+
+
+def _currencies(overview: Overview) -> tuple[Choice, ...]:
+    chosen = choice_of(overview.unit)
+    choices = [(code, code) for code in sorted(overview.currencies)]
+    if overview.convertible:
+        choices.append((CONVERTED, "All in USD"))
+    return tuple(Choice(value, label, value == chosen) for value, label in choices)
+
+
+def _apart(overview: Overview) -> str:
+    """Why the page shows one currency, or how it comes to show all of them in one."""
+    if overview.unit.converted:
+        return (
+            "Every currency, in the US dollars that Azure states beside each charge"
+            " (x_BilledCostInUsd and its like). A charge without them is not in the sums."
+        )
+    others = sorted(set(overview.currencies) - {overview.currency})
+    if not others:
+        return ""
+    way = (
+        " Choose “All in USD” for the US dollars that Azure states." if overview.convertible else ""
+    )
+    return (
+        f"Charges in {', '.join(others)} are not in these sums: amounts of different currencies"
+        f" cannot be added, and the data has no exchange rate between them.{way}"
     )
 
 
@@ -165,7 +195,8 @@ def _tile(total: MetricTotal, overview: Overview) -> Tile:
     note = ""
     if total.missing_rows:
         subject = "1 row has" if total.missing_rows == 1 else f"{total.missing_rows:,} rows have"
-        note = f"{subject} no {total.metric.label.lower()}"
+        where = " in US dollars" if overview.unit.converted else ""
+        note = f"{subject} no {total.metric.label.lower()}{where}"
     return Tile(
         label=total.metric.label,
         amount=Amount(total.current, overview.currency),

@@ -40,7 +40,7 @@ def overview(request: GuardedRequest) -> HttpResponse:
     except (CostQueryFailed, SegmentFileMissing) as failure:
         return _unanswered(request, failure)
     if request.GET:
-        choice.remember(request.session, costs)
+        choice.remember(request.user, costs)
     return render(request, "finops/overview.html", {"page": present(costs)})
 
 

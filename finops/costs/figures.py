@@ -9,10 +9,10 @@ from accounts.scopes import Scope
 from finops.costs.buckets import Bucket, Grain
 from finops.costs.engine import Engine
 from finops.costs.metrics import Metric
-from finops.costs.periods import Period
+from finops.costs.periods import Period, month_start
 from finops.costs.published import Published
+from finops.costs.units import IN_UNIT, Unit
 from finops.costs.visible import filter_of
-from finops.segments.rows import NO_CURRENCY
 from finops.segments.values import EXACT
 
 LARGEST_SERVICES = 7
@@ -59,7 +59,7 @@ class Question:
     """What the overview asks of the roll-up."""
 
     scope: Scope
-    currency: str
+    unit: Unit
     metric: Metric
     grain: Grain
     buckets: tuple[Bucket, ...]
@@ -74,6 +74,7 @@ class Figures:
     totals: tuple[MetricTotal, ...]
     series: tuple[Series, ...]
     services: tuple[ServiceRow, ...]
+    month_before: Decimal | None  # the whole of it, in the chosen metric; None as ``previous``
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,10 +102,6 @@ class _Service:
 
 _BUCKET: dict[Grain, str] = {"day": "charge_day", "month": "date_trunc('month', charge_day)::DATE"}
 _METRICS = tuple(Metric)
-_SUMS = ", ".join(
-    [f"sum({metric.column})" for metric in _METRICS]
-    + [f"sum({metric.missing_column})" for metric in _METRICS]
-)
 
 
 def answer(question: Question, manifest: Published, engine: Engine) -> Figures:
@@ -116,7 +113,15 @@ def answer(question: Question, manifest: Published, engine: Engine) -> Figures:
             totals=tuple(_total(metric, question, cells) for metric in Metric),
             series=_series(services),
             services=_service_rows(services, compared=question.previous is not None),
+            month_before=_month_before(question, cells),
         )
+
+
+def _month_before(question: Question, cells: Iterable[_Cell]) -> Decimal | None:
+    if question.previous is None:
+        return None
+    month = question.previous.start
+    return sum_of(cell.sums[question.metric] for cell in cells if month_start(cell.bucket) == month)
 
 
 def _cells(question: Question, manifest: Published, engine: Engine) -> list[_Cell]:
@@ -129,6 +134,11 @@ def _cells(question: Question, manifest: Published, engine: Engine) -> list[_Cel
         monthly_before=compared_from if question.grain == "month" else None,
     )
     within = filter_of(question.scope)
+    unit = question.unit
+    sums = ", ".join(
+        [f"sum({unit.column(metric)})" for metric in _METRICS]
+        + [f"sum({unit.missing_column(metric)})" for metric in _METRICS]
+    )
     # Without a previous period the comparison's range is empty.
     previous = question.previous or Period(period.start, period.start)
     found = engine.fetch(
@@ -136,23 +146,22 @@ def _cells(question: Question, manifest: Published, engine: Engine) -> list[_Cel
         SELECT {_BUCKET[question.grain]} AS bucket, service_name,
                charge_day >= $current_start AS in_current,
                charge_day >= $previous_start AND charge_day < $previous_end AS in_previous,
-               {_SUMS}
+               {sums}
         FROM {scan.sql}
         WHERE charge_day >= $start AND charge_day < $end
-          AND coalesce(nullif(billing_currency, ''), $no_currency) = $currency
+          AND {IN_UNIT}
           AND {within.sql}
         GROUP BY 1, 2, 3, 4
         """,  # noqa: S608 - from the constants above
         {
             **scan.parameters,
             **within.parameters,
+            **unit.parameters,
             "start": period.start,
             "end": period.end,
             "current_start": question.current.start,
             "previous_start": previous.start,
             "previous_end": previous.end,
-            "no_currency": NO_CURRENCY,
-            "currency": question.currency,
         },
     )
     return [_cell(*row) for row in found]

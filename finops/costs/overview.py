@@ -7,6 +7,7 @@ from datetime import date, datetime
 
 from accounts.scopes import Scope
 from finops.costs.buckets import Bucket, Grain, buckets_of, grain_of
+from finops.costs.commitments import Commitments, commitments
 from finops.costs.engine import engine
 from finops.costs.figures import (
     LARGEST_SERVICES,
@@ -18,22 +19,29 @@ from finops.costs.figures import (
     answer,
 )
 from finops.costs.metrics import Metric
+from finops.costs.movers import Mover, movers
 from finops.costs.periods import Period, month_to_date, same_days_of_month_before
+from finops.costs.projection import Projection, projection
 from finops.costs.published import published
-from finops.costs.visible import visible
+from finops.costs.units import CONVERTED, US_DOLLARS_BY_AZURE, Unit
+from finops.costs.visible import has_us_dollars, visible
 from finops.models import Dataset
 
 __all__ = [
     "LARGEST_SERVICES",
     "OTHER_COLOUR",
     "Bucket",
+    "Commitments",
     "Grain",
     "MetricTotal",
+    "Mover",
     "NoCostData",
     "NoCostsInScope",
     "Overview",
+    "Projection",
     "Series",
     "ServiceRow",
+    "Unit",
     "UnknownCurrency",
     "load_overview",
 ]
@@ -60,8 +68,9 @@ class Overview:
 
     dataset: str
     version: int
-    currency: str  # ISO 4217; XXX stands for the rows that name none
+    unit: Unit  # its currency is XXX for the rows that name none
     currencies: tuple[str, ...]  # those with rows, most rows first
+    convertible: bool  # whether Azure's amounts in US dollars are an additional choice
     metric: Metric
     anchor: date  # the latest charge day within the scope, in any currency
     current: Period
@@ -71,8 +80,16 @@ class Overview:
     buckets: tuple[Bucket, ...]
     series: tuple[Series, ...]  # largest total first, at most LARGEST_SERVICES and Other
     services: tuple[ServiceRow, ...]  # largest total first, as the series
+    projection: Projection | None  # of the chosen metric
+    movers: tuple[Mover, ...]
+    commitments: Commitments | None
     rows: int  # of this currency, of all days
     built_at: datetime  # when the data set was last published
+
+    @property
+    def currency(self) -> str:
+        """What amounts are written in."""
+        return self.unit.currency
 
 
 _CACHED = 64
@@ -85,10 +102,10 @@ def load_overview(
 ) -> Overview:
     """The overview of the rows of ``dataset`` within ``scope``.
 
-    It is in ``currency``, or in the one with the most rows. Kept in the process until the data set
-    has a new version. Raises NoCostData when the data set has no charges, NoCostsInScope when none
-    is within a scope that is not all, UnknownCurrency when none is in ``currency``, and
-    CostQueryFailed.
+    It is in ``currency``, which may be ``units.CONVERTED``, or in the one with the most rows. Kept
+    in the process until the data set has a new version. Raises NoCostData when the data set has no
+    charges, NoCostsInScope when none is within a scope that is not all, UnknownCurrency when none
+    is in ``currency``, and CostQueryFailed.
     """
     key = (dataset.pk, dataset.version, dataset.published_at, scope, currency, metric)
     with _lock:
@@ -111,17 +128,21 @@ def _load(dataset: Dataset, scope: Scope, currency: str | None, metric: Metric) 
             raise NoCostsInScope(f"Data set {dataset.name!r} has no charges within the scope.")
         raise NoCostData(f"Data set {dataset.name!r} has no charges yet.")
     span, currencies = rows.span, rows.by_currency
-    chosen = next(iter(currencies)) if currency is None else currency
-    if chosen not in currencies:
-        known = ", ".join(sorted(currencies))
-        raise UnknownCurrency(
-            f"Data set {dataset.name!r} has no charge in that currency; you see: {known}."
-        )
     anchor = span.last
     current, previous = month_to_date(anchor), same_days_of_month_before(anchor)
+    convertible = set(currencies) != {"USD"} and has_us_dollars(manifest, scope, current, engine())
+    if currency == CONVERTED and convertible:
+        unit = US_DOLLARS_BY_AZURE
+    else:
+        unit = Unit(next(iter(currencies)) if currency is None else currency)
+        if unit.currency not in currencies:
+            known = ", ".join(sorted(currencies))
+            raise UnknownCurrency(
+                f"Data set {dataset.name!r} has no charge in that currency; you see: {known}."
+            )
     question = Question(
         scope=scope,
-        currency=chosen,
+        unit=unit,
         metric=metric,
         grain=grain_of(span),
         buckets=buckets_of(span),
@@ -129,11 +150,13 @@ def _load(dataset: Dataset, scope: Scope, currency: str | None, metric: Metric) 
         previous=previous if span.start < current.start else None,
     )
     figures = answer(question, manifest, engine())
+    to_date = next(total.current for total in figures.totals if total.metric is metric)
     return Overview(
         dataset=dataset.name,
         version=dataset.version,
-        currency=chosen,
+        unit=unit,
         currencies=tuple(currencies),
+        convertible=convertible,
         metric=metric,
         anchor=anchor,
         current=current,
@@ -143,6 +166,9 @@ def _load(dataset: Dataset, scope: Scope, currency: str | None, metric: Metric) 
         buckets=question.buckets,
         series=figures.series,
         services=figures.services,
-        rows=currencies[chosen],
+        projection=projection(to_date, anchor, figures.month_before),
+        movers=movers(question, manifest, engine()),
+        commitments=commitments(question, manifest, engine()),
+        rows=sum(currencies.values()) if unit.converted else currencies[unit.currency],
         built_at=dataset.published_at,
     )

@@ -7,8 +7,10 @@ from typing import Any
 
 from accounts.scopes import Scope
 from finops.costs.engine import Engine
+from finops.costs.metrics import Metric
 from finops.costs.periods import DAY, Period
 from finops.costs.published import Published
+from finops.costs.units import US_DOLLARS_BY_AZURE
 from finops.segments.rows import NO_CURRENCY
 
 
@@ -65,6 +67,23 @@ def visible(manifest: Published, scope: Scope, engine: Engine) -> VisibleRows | 
         while len(_cache) > _CACHED:
             _cache.popitem(last=False)
     return found
+
+
+def has_us_dollars(manifest: Published, scope: Scope, period: Period, engine: Engine) -> bool:
+    """Whether a row of ``period`` within ``scope`` carries Azure's amounts in US dollars.
+
+    Raises CostQueryFailed.
+    """
+    column = US_DOLLARS_BY_AZURE.column(Metric.BILLED)
+    scan, within = manifest.rollup(period, engine.store), filter_of(scope)
+    found = engine.fetch(
+        f"""
+        SELECT count(*) FROM {scan.sql}
+        WHERE charge_day >= $start AND charge_day < $end AND {column} IS NOT NULL AND {within.sql}
+        """,  # noqa: S608 - from the constants above
+        {**scan.parameters, **within.parameters, "start": period.start, "end": period.end},
+    )
+    return bool(found[0][0])
 
 
 def _ask(manifest: Published, span: Period, scope: Scope, engine: Engine) -> VisibleRows | None:

@@ -13,6 +13,7 @@ from finops.costs.overview import (
     Overview,
     Series,
     ServiceRow,
+    Unit,
 )
 from finops.costs.periods import (
     Period,
@@ -47,6 +48,8 @@ def make_overview(
     totals: tuple[MetricTotal, ...] | None = None,
     anchor: date = ANCHOR,
     version: int = 7,
+    unit: Unit | None = None,
+    convertible: bool = False,
 ) -> Overview:
     """An overview of ``costs``: service to its cost per bucket, the last bucket being current."""
     exact = {name: tuple(Decimal(value) for value in values) for name, values in costs.items()}
@@ -61,8 +64,9 @@ def make_overview(
     return Overview(
         dataset="azure",
         version=version,
-        currency=currency,
+        unit=unit or Unit(currency),
         currencies=currencies,
+        convertible=convertible,
         metric=metric,
         anchor=anchor,
         current=month_to_date(anchor),
@@ -72,6 +76,9 @@ def make_overview(
         buckets=buckets,
         series=series,
         services=rows,
+        projection=None,
+        movers=(),
+        commitments=None,
         rows=50_000,
         built_at=datetime(2026, 10, 20, 6, tzinfo=UTC),
     )

@@ -13,6 +13,7 @@ from django.test import Client, RequestFactory
 from django.views import defaults
 
 from accounts.levels import PermissionLevel
+from accounts.models import User
 from finops.costs.engine import QueryTooLong
 from finops.models import Dataset, SegmentFile
 from finops.segments.store import SegmentStore
@@ -104,6 +105,49 @@ def test_choices_are_remembered(viewer: Client, costs: Dataset) -> None:
 @pytest.mark.parametrize("query", ["currency=XXX", "currency=%00'--", "metric=nonsense", "x=1"])
 def test_what_does_not_exist_cannot_be_chosen(viewer: Client, costs: Dataset, query: str) -> None:
     assert current(page(viewer, f"/?{query}")) == ["currency-EUR", "metric-effective"]
+
+
+def test_choices_follow_the_person_to_another_machine(viewer: Client, costs: Dataset) -> None:
+    page(viewer, "/?currency=USD&metric=list")
+    elsewhere = Client()
+    elsewhere.force_login(User.objects.get(), backend="accounts.oidc.EntraBackend")
+    assert current(page(elsewhere)) == ["currency-USD", "metric-list"]
+    assert current(page(sign_in(Client()))) == ["currency-EUR", "metric-effective"]
+
+
+def test_a_page_that_cannot_add_says_why(viewer: Client, costs: Dataset) -> None:
+    html = page(viewer, "/?currency=EUR")
+    assert "Charges in USD are not in these sums: amounts of different currencies" in html
+    assert "All in USD" not in html
+
+
+def test_azures_us_dollars_are_one_more_choice(viewer: Client) -> None:
+    amounts = {f"x_{name}CostInUsd": "11.5" for name in ("Billed", "Effective")}
+    build_all([charge(OCTOBER, "10", **amounts), charge(OCTOBER, "20")])
+    html = page(viewer)
+    assert 'href="?currency=usd-by-azure"' in html
+    html = page(viewer, "/?currency=usd-by-azure")
+    assert current(html) == ["currency-usd-by-azure", "metric-effective"]
+    assert ">$11.50</data>" in html
+    assert "the US dollars that Azure states beside each charge" in html
+    assert "1 row has no effective cost in US dollars" in html
+    assert current(page(viewer)) == ["currency-usd-by-azure", "metric-effective"]
+
+
+def test_the_outlook_states_its_formula_and_its_reasons(viewer: Client) -> None:
+    build_all(
+        [
+            charge(OCTOBER, "20", SubAccountId="1", SubAccountName="Prod <1>"),
+            charge(OCTOBER, "5", CommitmentDiscountId="x", CommitmentDiscountStatus="Used"),
+            charge(date(2026, 9, 3), "10", SubAccountId="1", SubAccountName="Prod <1>"),
+        ]
+    )
+    html = page(viewer)
+    assert "month to date ÷ 20 days × 31 days" in html
+    assert ">€38.75</data>" in html
+    assert "most in Prod &lt;1&gt;: +€10.00" in html
+    assert "100.0%" in html
+    assert "They cover 20.0% of all usage" in html
 
 
 def test_a_remembered_currency_that_is_gone_gives_way(viewer: Client, costs: Dataset) -> None:
