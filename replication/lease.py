@@ -119,18 +119,16 @@ class Leases:
     def release(self, grant: Grant, *, error: str | None) -> None:
         """End the lease now, so that a successor need not wait for it to expire.
 
-        ``error`` is why the owner leaves, if something is wrong.
+        ``error`` is why the owner leaves, if something is wrong: then a transaction of its session
+        may still be open, as after a commit that was refused, and the successor ends it.
 
         An owner that leaves in order has nothing open, and the driver will use its session for
         something else: no successor may end it.
         """
-        self._leases.update_one(
-            {"_id": grant.key, "number": grant.number},
-            {
-                "$set": {"expires": _LONG_AGO, "error": error},
-                "$pull": {"sessions": grant.session},
-            },
-        )
+        change: dict[str, Any] = {"$set": {"expires": _LONG_AGO, "error": error}}
+        if error is None:
+            change["$pull"] = {"sessions": grant.session}
+        self._leases.update_one({"_id": grant.key, "number": grant.number}, change)
 
     def states(self, keys: Iterable[str]) -> dict[str, LeaseState]:
         """Return the leases of these streams by key; a stream without one is left out."""

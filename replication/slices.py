@@ -102,7 +102,8 @@ def take_over(client: Client, tracker: Tracker[Moved], grant: Grant, patience: P
     attempt = 0
     while True:
         try:
-            end_sessions(client, grant.predecessors)
+            # Its own too: the driver may have given it the one that a predecessor here has left.
+            end_sessions(client, [*grant.predecessors, grant.session])
             # An orphaned transaction that has touched the position would hold this up for long.
             with pymongo.timeout(min(_FIRST_BUMP * 2**attempt, _LONGEST_BUMP)):
                 return tracker.take_over(grant.key, grant.number)

@@ -197,6 +197,27 @@ def test_passing_failures_of_writes_are_ridden_out(
     assert flow.events() == 20
 
 
+@pytest.mark.parametrize("times", [1, 2])
+def test_a_transaction_that_a_refused_commit_left_open_holds_nobody_up(
+    flow: Flow, mongo: MongoClient[Document], times: int
+) -> None:
+    with running(flow):
+        flow.wait_until_consistent()
+        mongo.admin.command(
+            {
+                "configureFailPoint": "failCommand",
+                "mode": {"times": times},
+                "data": {"failCommands": ["commitTransaction"], "errorCode": 18},
+            }
+        )
+        flow.source.insert_many([{"_id": n} for n in range(20)])
+        wait_until(lambda: flow.replaced, what="the refusal is met")
+    # The second refusal in a row ends the slice, and the next one has to go on.
+    with running(flow):
+        flow.wait_for_events(20, timeout=10)
+    assert raw(flow.copy) == raw(flow.source)
+
+
 def test_an_answer_to_a_commit_that_was_lost_is_not_applied_twice(
     flow: Flow, mongo: MongoClient[Document]
 ) -> None:

@@ -47,12 +47,23 @@ def test_only_one_takes_a_lease_until_it_is_released(leases: Leases, key: str) -
     assert first is not None
     assert (first.number, first.predecessors) == (5, ())
     assert leases.acquire(key, FLOW, session=TWO, seed=4) is None
-    leases.release(first, error="why")
-    assert leases.states([key])[key].error == "why"
+    leases.release(first, error=None)
     second = leases.acquire(key, FLOW, session=TWO, seed=0)
     assert second is not None
     assert (second.number, second.predecessors) == (6, ())
     assert leases.states([key, "other"])[key].live
+
+
+def test_who_leaves_in_trouble_names_a_session_that_may_have_something_open(
+    leases: Leases, key: str
+) -> None:
+    first = leases.acquire(key, FLOW, session=ONE, seed=0)
+    assert first is not None
+    leases.release(first, error="why")
+    assert leases.states([key])[key].error == "why"
+    second = leases.acquire(key, FLOW, session=TWO, seed=0)
+    assert second is not None
+    assert second.predecessors == (ONE,)
 
 
 def test_a_lease_that_expires_names_its_owners_sessions(
