@@ -1,0 +1,33 @@
+"""Blocks of documents are cut between documents, and split into exactly what they hold."""
+
+import bson
+from hypothesis import given
+from hypothesis import strategies as st
+
+from replication.blocks import Blocks, measured
+
+documents = st.lists(st.builds(lambda n: bson.encode({"_id": n, "x": "x" * n}), st.integers(0, 99)))
+
+
+@given(st.lists(documents, max_size=4), st.integers(1, 7), st.integers(1, 200))
+def test_pieces_hold_every_document_once_and_in_order(
+    given: list[list[bytes]], most: int, size: int
+) -> None:
+    blocks = Blocks()
+    for each in given:
+        if each:
+            blocks.append(b"".join(each), len(each))
+    whole = [document for each in given for document in each]
+    assert (list(blocks), len(blocks)) == (whole, len(whole))
+    assert blocks[:2] == whole[:2]
+    pieces = list(blocks.pieces(lambda: most, size))
+    assert b"".join(data for data, _count in pieces) == b"".join(whole)
+    for data, count in pieces:
+        assert measured(data)[0] == count <= most
+        assert len(data) <= size or count == 1
+
+
+def test_a_block_is_measured_by_its_documents() -> None:
+    first, second = bson.encode({"_id": 1}), bson.encode({"_id": 2, "x": "y"})
+    assert measured(first + second) == (2, len(first))
+    assert measured(b"") == (0, 0)
