@@ -134,13 +134,13 @@ class GuardedWriter:
         """Insert documents, or write them where there is one. Raises as ``write`` does."""
         new = (_copied(document) for _key, document in documents)
         stored = (marked(document, self._mark) for document in new if document is not None)
-        inserts = ((key_document(document), RawBSONDocument(document)) for document in stored)
+        inserts = ((key_document(document), document) for document in stored)
         for chosen in _cut(inserts):
             errors = send(self._collection, "insert", "documents", chosen, None)
             present = {each.key for each in errors if _is_stale(each)}
             raise_if_refused([each for each in errors if each.key not in present])
             if present:
-                self.write({key: bytes(each.raw) for key, each in chosen if key in present}, None)
+                self.write({key: each for key, each in chosen if key in present}, None)
 
     def _upsert(self, documents: Mapping[bytes, bytes]) -> list[WriteError]:
         return self._send((key, marked(each, self._mark)) for key, each in documents.items())
@@ -224,7 +224,7 @@ def _is_stale(error: WriteError) -> bool:
 
 
 def _cut(statements: Iterable[Keyed]) -> Iterator[Sequence[Keyed]]:
-    return sliced((len(each.raw), (key, each)) for key, each in statements)
+    return sliced((len(each[1]), each) for each in statements)
 
 
 def _field(name: str, value: object) -> bytes:

@@ -15,20 +15,38 @@ from pymongo.client_session import ClientSession
 from pymongo.collection import Collection
 from pymongo.errors import OperationFailure
 
+from replication.blocks import Blocks
 from replication.errors import WritesRefused
 from replication.refusals import POISON_CODES, refusal_of
 from replication.streams import RAW
 from replication.throttle import StatementPace
-from replication.transactions import sliced
+from replication.transactions import BYTES_PER_STATEMENT, sliced
 
 # The last state of documents by key (a document of the ``_id``), None for one that is deleted.
 Writes = Mapping[bytes, bytes | None]
-Keyed = tuple[bytes, RawBSONDocument]  # whose document a statement is about, and the statement
+Keyed = tuple[bytes, bytes]  # whose document a statement is about, and the statement's BSON
 
 _UNKNOWN_CODE = 8
-_pack = struct.Struct("<i").pack
+_pack, _length = struct.Struct("<i").pack, struct.Struct("<i").unpack_from
 _UPSERT = b"\x08upsert\0\x01\0"
 _ONE = b"\x10limit\0\x01\0\0\0\0"
+
+
+class _Documents(RawBSONDocument):
+    """Documents one behind the other, which the driver puts into a message as it would one.
+
+    There they stand so anyway, and a Python object for each would cost as much as all the rest.
+    Who looks into it, as a driver's debug log does, sees the first.
+    """
+
+    def __init__(self, data: bytes) -> None:
+        super().__init__(data[: _length(data)[0]])
+        self._data = data
+
+    @property
+    def raw(self) -> bytes:
+        """The bytes of all of them."""
+        return self._data
 
 
 class WriteError(NamedTuple):
@@ -44,18 +62,15 @@ class WriteError(NamedTuple):
         return int(self.error["code"])
 
 
-def upsert(key: bytes, document: bytes) -> RawBSONDocument:
+def upsert(key: bytes, document: bytes) -> bytes:
     """Return what replaces the document that ``key``, a query, finds, or inserts it."""
-    return RawBSONDocument(
-        b"".join(
-            (_pack(len(key) + len(document) + 20), b"\x03q\0", key, b"\x03u\0", document, _UPSERT)
-        )
-    )
+    size = _pack(len(key) + len(document) + 20)
+    return b"".join((size, b"\x03q\0", key, b"\x03u\0", document, _UPSERT))
 
 
-def deletion(key: bytes) -> RawBSONDocument:
+def deletion(key: bytes) -> bytes:
     """Return what deletes the one document that ``key``, a query, finds."""
-    return RawBSONDocument(b"".join((_pack(len(key) + 19), b"\x03q\0", key, _ONE)))
+    return b"".join((_pack(len(key) + 19), b"\x03q\0", key, _ONE))
 
 
 class Writer(Protocol):
@@ -106,8 +121,20 @@ class PlainWriter:
         self, documents: Iterable[tuple[bytes, bytes]], session: ClientSession | None
     ) -> None:
         """Insert documents, given with their keys. Raises as ``write`` does."""
-        inserts = ((key, RawBSONDocument(document)) for key, document in documents)
-        self._send("insert", "documents", inserts, session, ordered=self._ordered)
+        self._send("insert", "documents", documents, session, ordered=self._ordered)
+
+    def insert_blocks(self, documents: Blocks, session: ClientSession | None) -> None:
+        """Insert documents without a look at any. Raises as ``write`` does, but tells no keys."""
+        for data, count in documents.pieces(lambda: self._pace.writes, BYTES_PER_STATEMENT):
+            began = time.monotonic()
+            command = {
+                "insert": self._collection.name,
+                "documents": [_Documents(data)],
+                "ordered": self._ordered,
+            }
+            errors, labels = _answered(self._collection, command, session)
+            self._pace.note(count, time.monotonic() - began)
+            raise_if_refused([WriteError(b"", error, labels) for error in errors])
 
     def _send(
         self,
@@ -118,7 +145,7 @@ class PlainWriter:
         *,
         ordered: bool = False,
     ) -> None:
-        sized = ((len(each.raw), (key, each)) for key, each in statements)
+        sized = ((len(each[1]), each) for each in statements)
         for chosen in sliced(sized, lambda: self._pace.writes):
             began = time.monotonic()
             refused = send(self._collection, name, field, chosen, session, ordered=ordered)
@@ -144,9 +171,19 @@ def send(
     """
     command = {
         name: collection.name,
-        field: [statement for _key, statement in statements],
+        field: [_Documents(b"".join([statement for _key, statement in statements]))],
         "ordered": ordered,
     }
+    errors, labels = _answered(collection, command, session)
+    return [WriteError(statements[error["index"]][0], error, labels) for error in errors]
+
+
+def _answered(
+    collection: Collection[RawBSONDocument],
+    command: dict[str, Any],
+    session: ClientSession | None,
+) -> tuple[list[Mapping[str, Any]], list[str]]:
+    """Return the write errors that a write command is answered with, and the answer's labels."""
     if session is None or not session.in_transaction:
         command["writeConcern"] = {"w": "majority"}
     reply = collection.database.command(command, session=session, codec_options=RAW)
@@ -156,8 +193,7 @@ def send(
         details = bson.decode(unsure.raw)
         raise OperationFailure("not acknowledged", details.get("code", _UNKNOWN_CODE), details)
     labels = list(reply.get("errorLabels", ()))
-    failed = (bson.decode(each.raw) for each in reply.get("writeErrors", ()))
-    return [WriteError(statements[error["index"]][0], error, labels) for error in failed]
+    return [bson.decode(each.raw) for each in reply.get("writeErrors", ())], labels
 
 
 def raise_if_refused(errors: Sequence[WriteError]) -> None:

@@ -46,12 +46,12 @@ def stored(rows: Collection[RawBSONDocument]) -> list[bytes]:
 
 
 def test_statements_are_what_the_driver_would_send() -> None:
-    assert bson.decode(upsert(key(1), document(1, a="x")).raw) == {
+    assert bson.decode(upsert(key(1), document(1, a="x"))) == {
         "q": {"_id": 1},
         "u": {"_id": 1, "a": "x"},
         "upsert": True,
     }
-    assert bson.decode(deletion(key("é")).raw) == {"q": {"_id": "é"}, "limit": 1}
+    assert bson.decode(deletion(key("é"))) == {"q": {"_id": "é"}, "limit": 1}
 
 
 def test_writes_replace_insert_and_delete(rows: Collection[RawBSONDocument]) -> None:
