@@ -1,6 +1,7 @@
 """What every slice of work has in common: how it takes over, and how its end is told."""
 
 import logging
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
@@ -26,6 +27,9 @@ _MISSING_PERMISSION = (
     " read the source, and to read and write the destination and its 'replication' database."
 )
 _FIRST_BUMP, _LONGEST_BUMP = 0.5, 8.0  # seconds for raising the epoch
+# Seconds after which new clients have shown that they are signed in, and may what is needed. A flow
+# in the foreground has one slice for weeks, and loses more than one sign-in.
+_SIGNED_IN = 30.0
 
 
 class Outcome(StrEnum):
@@ -69,6 +73,7 @@ def run_attempts(
     clients: Clients,
     *,
     log: structlog.stdlib.BoundLogger,
+    clock: Callable[[], float] = time.monotonic,
 ) -> SliceResult:
     """Call ``attempt``, once more with new clients where a sign-in was lost, and tell its end.
 
@@ -76,11 +81,13 @@ def run_attempts(
     """
     replaced = False
     while True:
+        began = clock()
         try:
             return attempt()
         except Exception as error:  # noqa: BLE001 - sorted below; the unknown stops the flow
             kind = sort_failure(error)
-            if kind is FailureKind.REAUTHENTICATE and not replaced:
+            lost_anew = clock() - began > _SIGNED_IN
+            if kind is FailureKind.REAUTHENTICATE and (lost_anew or not replaced):
                 # 13 and 18 also come from a sign-in that was lost: once more with new clients.
                 log.warning("clients_replaced", error=describe(error))
                 clients.replace(spec.source.connection)
