@@ -156,7 +156,13 @@ def visit(dataset: Dataset, scope: Scope, question: Question) -> Visit:
 
 def _explore(dataset: Dataset, scope: Scope, question: Question) -> Answer:
     found = visit(dataset, scope, question)
-    source = source_of(found.selection, found.manifest, engine(), dimensions=question.groups)
+    source = source_of(
+        found.selection,
+        found.manifest,
+        engine(),
+        dimensions=question.groups,
+        monthly_before=found.frame.monthly_before,
+    )
     cells = (
         read_cells(
             source,
@@ -272,7 +278,7 @@ def _sorted(lines: list[Line], question: Question) -> tuple[Line, ...]:
 def _billing_span(manifest: Published, scope: Scope, engine: Engine) -> Period | None:
     """The billing periods that there are; None where no row has one."""
     within = filter_of(scope)
-    scan = manifest.scan("rollup", manifest.days, engine.store)
+    scan = manifest.scan("rollup", manifest.days, engine.store, monthly_before=date.max)
     found = engine.fetch(
         f"""
         SELECT min(make_timestamp(epoch_us(billing_period_start))::DATE),

@@ -34,6 +34,22 @@ class Frame:
     buckets: tuple[Bucket, ...]
 
     @property
+    def monthly_before(self) -> date | None:
+        """The day before which months are as good as their days; None where they never are.
+
+        They are where no period begins within a month, and none ends within a month of the other.
+        """
+        if self.grain == "day":
+            return None
+        if self.basis is Basis.BILLING:
+            return date.max
+        apart = self.previous is None or (
+            self.previous.end.day == 1 or self.previous.end <= self.period.start
+        )
+        starts = all(period.start.day == 1 for period in self.periods)
+        return self.period.end if apart and starts else None
+
+    @property
     def periods(self) -> tuple[Period, ...]:
         """The periods that are read."""
         return (self.period,) if self.previous is None else (self.period, self.previous)

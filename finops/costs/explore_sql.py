@@ -68,11 +68,13 @@ def source_of(
     dimensions: Sequence[Dimension] = (),
     rows: bool = False,
     days: Sequence[PublishedDay] | None = None,
+    monthly_before: date | None = None,
 ) -> Source | None:
     """Where to read the selection: the roll-up, or the rows where only they have what is asked.
 
     ``dimensions`` are those that the query uses beside the filters' own; ``rows`` asks for the
-    rows anyway; ``days`` are the only ones to read. None where no day of the periods is published.
+    rows anyway; ``days`` are the only ones to read; ``monthly_before`` is as ``Published.scan`` has
+    it. None where no day of the periods is published.
     """
     live = list(manifest.days if days is None else days)
     if selection.basis is Basis.CHARGE:  # whereas a charge may be billed in any month
@@ -82,7 +84,7 @@ def source_of(
     columns = schema_of(live)
     used = [*dimensions, *(one.dimension for one in selection.filters)]
     kind: Kind = "rows" if rows or any(needs_rows(one, columns) for one in used) else "rollup"
-    scan = manifest.scan(kind, live, engine.store)
+    scan = manifest.scan(kind, live, engine.store, monthly_before=monthly_before)
     conditions, parameters = _conditions(selection, columns)
     return Source(
         f"{scan.sql} WHERE {' AND '.join(conditions)}",

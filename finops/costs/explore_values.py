@@ -1,6 +1,7 @@
 """The values of a dimension, to filter by: how many rows have each, what they cost, which match."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import date
 from decimal import Decimal
 
 from django.core.cache import cache
@@ -68,7 +69,13 @@ def values_of(
         periods=(found.frame.period,),
         filters=question.unfiltered(dimension),
     )
-    source = source_of(selection, found.manifest, engine(), dimensions=[dimension])
+    source = source_of(
+        selection,
+        found.manifest,
+        engine(),
+        dimensions=[dimension],
+        monthly_before=replace(found.frame, grain="month", previous=None).monthly_before,
+    )
     listed: list[tuple[str | None, int, Decimal | None, bool, int]] = []
     if source is not None:
         value = expression(dimension, source.columns, "value_key")
@@ -126,7 +133,7 @@ def known_values(dataset: Dataset, scope: Scope, chosen: Filter) -> frozenset[st
         return unnamed
     columns = schema_of(manifest.days)
     kind: Kind = "rows" if needs_rows(chosen.dimension, columns) else "rollup"
-    scan = manifest.scan(kind, manifest.days, engine().store)
+    scan = manifest.scan(kind, manifest.days, engine().store, monthly_before=date.max)
     within, value = filter_of(scope), expression(chosen.dimension, columns, "value_key")
     found = engine().fetch(
         f"""
