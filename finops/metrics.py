@@ -7,7 +7,8 @@ its own (``finops.metrics_port``).
 import os
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Final
@@ -26,13 +27,12 @@ from prometheus_client.registry import Collector
 from accounts.addresses import client_address
 from accounts.guard import public
 from finops.metrics_folder import process_exists
-from replication.status import flow_names, flow_status
+from replication.status import FlowStatus, statuses, stuck_streams
 
 log = structlog.get_logger(__name__)
 
 _EXPIRY: Final = "replicator_mongo_token_expiry_timestamp_seconds"
 _PRESENT = re.compile(r"gauge_live\w+_(\d+)\.db")
-_FLOWS_TIME = 5.0  # seconds for all flows together: less than a scrape waits
 
 
 class GroupMetrics(Collector):
@@ -54,24 +54,71 @@ class GroupMetrics(Collector):
 
 
 class FlowMetrics(Collector):
-    """How far each flow's copy is behind its source, looked up when somebody asks."""
+    """How flows are going, looked up when somebody asks.
+
+    What the owner of a flow had written down would stay as it is when the owner dies, and say of
+    a flow that stands still that it is not behind.
+    """
+
+    def __init__(self, look: Callable[[], Sequence[FlowStatus]] = statuses) -> None:
+        self._look = look
 
     def collect(self) -> Iterator[Metric]:
-        """Yield the lag of every flow that can be told within a few seconds."""
-        lags = GaugeMetricFamily(
-            "replicator_flow_lag_seconds",
-            "How old the state of the source is that a flow's copy shows.",
-            labels=["flow"],
-        )
-        until = time.monotonic() + _FLOWS_TIME
+        """Yield what can be told within a few seconds."""
+        lags = _gauge("flow_lag_seconds", "How old the state is that a copy shows.", "collection")
+        letters = _gauge("flow_dead_letters", "Documents that the destination refuses for good.")
+        stuck = _gauge("flow_stuck", "How many collections do not get on: see flows status.")
+        copied = _gauge("snapshot_progress_ratio", "How much of a copy is there.", "collection")
         try:
-            for name in flow_names():
-                lag = flow_status(name).lag_seconds if time.monotonic() < until else None
-                if lag is not None:
-                    lags.add_metric([name], lag)
+            for status in self._look():
+                _moments.note(status)
+                for collection, lag in _moments.lags(status):
+                    lags.add_metric([status.name, collection], lag)
+                if status.unseen is None:
+                    letters.add_metric([status.name], status.dead_letters)
+                stuck.add_metric([status.name], len(list(stuck_streams(status))))
+                for stream in status.streams:
+                    if stream.copying and stream.snapshot_total:
+                        ratio = min(1.0, (stream.snapshot_copied or 0) / stream.snapshot_total)
+                        copied.add_metric([status.name, stream.collection], ratio)
         except DatabaseError as error:
             log.warning("flow_metrics_failed", error=type(error).__name__)
-        yield lags
+        yield from (lags, letters, stuck, copied)
+
+
+class _Moments:
+    """Up to when each copy held everything, as this process has last seen it.
+
+    While a destination does not answer, its flows' lags go on growing from there.
+    """
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[str, str], datetime] = {}
+
+    def note(self, status: FlowStatus) -> None:
+        """Remember what a look has shown, and forget what a flow no longer has."""
+        if status.unseen is None:
+            kept = {key: at for key, at in self._known.items() if key[0] != status.name}
+            for stream in status.streams:
+                if stream.position_at is not None:
+                    kept[status.name, stream.collection] = stream.position_at
+            self._known = kept
+
+    def lags(self, status: FlowStatus) -> Iterator[tuple[str, float]]:
+        """Yield the lag of each collection of a flow in seconds, unless the flow is paused."""
+        if not status.enabled:
+            return
+        now = datetime.now(UTC)
+        for (name, collection), at in self._known.items():
+            if name == status.name:
+                yield collection, max(0.0, (now - at).total_seconds())
+
+
+_moments = _Moments()
+
+
+def _gauge(name: str, says: str, *more_labels: str) -> GaugeMetricFamily:
+    return GaugeMetricFamily(f"replicator_{name}", says, labels=["flow", *more_labels])
 
 
 @public  # to the networks below; whoever scrapes has no session

@@ -3,7 +3,7 @@ from django.urls import URLPattern, URLResolver, include, path
 
 from finops import views
 from finops.explore.urls import explore
-from finops.health import healthz
+from finops.health import flows, healthz
 from finops.metrics import metrics
 
 cost_pages: list[URLPattern | URLResolver] = [
@@ -15,6 +15,7 @@ cost_pages: list[URLPattern | URLResolver] = [
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("healthz", healthz, name="healthz"),
+    path("healthz/flows", flows, name="healthz_flows"),
     path("metrics", metrics, name="metrics"),
     path("admin/", admin.site.urls),
     path("", include("accounts.urls")),

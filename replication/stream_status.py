@@ -44,6 +44,7 @@ class StreamStatus:
     snapshot_parts: int = 0  # of the snapshot that is under way
     snapshot_parts_done: int = 0
     skipped_at: datetime | None = None  # changes were left out then, and no snapshot since
+    guarantee: str = ""  # of the copy as it is now (see guard.Guarantee); empty: not known yet
     throughput: tuple[int, ...] = ()  # events of each of the last minutes, the current one last
     error: str | None = None
 
@@ -94,6 +95,7 @@ def stream_status(
         snapshot_parts=len(parts),
         snapshot_parts_done=sum(part.done for part in parts),
         skipped_at=position.skipped_at,
+        guarantee=position.guarantee,
         throughput=by_minute(position.recent, now),
         error=error,
     )

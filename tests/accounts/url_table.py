@@ -19,6 +19,7 @@ VIEWER, ANALYST, ADMIN = PermissionLevel
 
 TABLE: dict[str, Anybody | PermissionLevel] = {
     "healthz": ANYBODY,
+    "healthz/flows": ANYBODY,  # to METRICS_ALLOWED_NETWORKS
     "metrics": ANYBODY,  # to METRICS_ALLOWED_NETWORKS
     "sign-in/": ANYBODY,
     "signed-out/": ANYBODY,
