@@ -14,7 +14,7 @@ from typing import Any, Generic
 import structlog
 from pymongo.client_session import ClientSession
 
-from replication.errors import PoisonEvent, TooEarly, TooMuchAtOnce
+from replication.errors import PoisonEvent, TooBusy, TooEarly, TooMuchAtOnce
 from replication.position import Moved
 from replication.refusals import Refusal, refusal_of
 from replication.statements import Writes
@@ -24,6 +24,7 @@ log = structlog.get_logger(__name__)
 
 # Each costs another attempt at its batch. So many at once are no exceptions: somebody should look.
 LETTERS_PER_BATCH = 50
+_HALVED = 2  # writes that can be halved
 
 
 @dataclass
@@ -97,7 +98,9 @@ class Delivery(Generic[Moved]):
             log.warning("dead_letters_written", documents=len(piece.refused), codes=codes)
 
     def _smaller(self, piece: Piece, error: TooMuchAtOnce) -> list[Piece]:
-        if len(piece.writes) < 2:
+        if len(piece.writes) < _HALVED:
+            if isinstance(error, TooBusy):
+                return [piece]
             raise error
         log.info("batch_halved", writes=len(piece.writes))
         return piece.halves()

@@ -10,6 +10,8 @@ ReplicationError
 ├── SnapshotOutlastsHistory  a copy would end after the source has forgotten what to follow
 ├── PoisonEvent            the destination refuses one document for good
 ├── TooMuchAtOnce          a transaction holds more than the destination takes: smaller ones may do
+│   └── TooBusy            the same for now: it also helps to wait
+├── NoTransactions         the destination has none, and the flow needs them
 ├── TooEarly               a unique index may take what is refused, after the changes that follow
 ├── Interrupted            the slice is over, nothing is wrong
 ├── LeaseLost              another worker owns the stream, or the lease could not be renewed
@@ -109,6 +111,14 @@ class TooMuchAtOnce(ReplicationError):
     """The destination takes less in one transaction, or in the time that it gives to one."""
 
 
+class TooBusy(TooMuchAtOnce):
+    """The destination is too busy for all of it, again and again."""
+
+
+class NoTransactions(ReplicationError):
+    """The destination cannot do what exactly once needs."""
+
+
 class TooEarly(ReplicationError):
     """A unique index refuses a document that it may take together with later changes."""
 
@@ -171,7 +181,9 @@ _BY_TYPE: tuple[tuple[type[Exception], FailureKind], ...] = (
     (TokenUnavailable, FailureKind.TRANSIENT),
     (HistoryLost, FailureKind.HISTORY_LOST),
     (PoisonEvent, FailureKind.POISON),
+    (TooBusy, FailureKind.TRANSIENT),
     (TooMuchAtOnce, FailureKind.TOO_MUCH),
+    (NoTransactions, FailureKind.CONFIGURATION),
     (TooEarly, FailureKind.POISON),
     (Interrupted, FailureKind.OWNERSHIP),
     (LeaseLost, FailureKind.OWNERSHIP),

@@ -73,6 +73,13 @@ class GuardedCommits(FencedCommits[Moved]):
     """
 
     def _once(self, work: Work, fields: Mapping[str, Any]) -> Moved:
+        # Not all work is guarded itself: an owner that was succeeded should notice before it.
+        found = self._tracker.load(self.position.key)
+        if found is None or (found.epoch, found.batch) != (
+            self.position.epoch,
+            self.position.batch,
+        ):
+            return self._tracker.after_refusal(self.position)
         work(None)
         return self._alone(fields)
 

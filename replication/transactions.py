@@ -13,7 +13,9 @@ from pymongo.read_concern import ReadConcern
 
 from replication.errors import (
     FailureKind,
+    NoTransactions,
     PoisonEvent,
+    TooBusy,
     TooMuchAtOnce,
     WritesRefused,
     describe,
@@ -30,6 +32,9 @@ WRITES_PER_STATEMENT = 1_000
 BYTES_PER_STATEMENT = 14 * 1024 * 1024
 _COMMIT_MILLISECONDS = 10_000
 _WRITE_CONFLICT = 112
+# IllegalOperation (also "transaction numbers are only allowed on …"), OperationNotSupportedIn-
+# Transaction.
+_NO_TRANSACTIONS = frozenset({20, 263})
 # CommandNotFound and Unauthorized: where a server does not let us end sessions, it ends their
 # transactions itself after a while.
 _CANNOT_KILL = frozenset({13, 59})
@@ -100,7 +105,7 @@ class FencedCommits(ABC, Generic[Moved]):
         Raises:
             Fenced: another owner has taken the stream over.
             PoisonEvent: the destination refuses a document.
-            TooMuchAtOnce: it would take less at once.
+            TooMuchAtOnce: it would take less at once; TooBusy, if only for now.
             PyMongoError: a failure that is not transient.
         """
         self.position = self._until_known(lambda: self._once(work, fields), divisible=True)
@@ -127,7 +132,7 @@ class FencedCommits(ABC, Generic[Moved]):
                 # A commit of unknown result may still happen: nothing but the same may follow.
                 certain = not error.has_error_label(_UNKNOWN_RESULT)
                 if divisible and certain and count >= _THROTTLED_ATTEMPTS and is_throttled(error):
-                    raise TooMuchAtOnce("The destination is too busy for all at once.") from None
+                    raise TooBusy(f"The destination is too busy: {describe(error)}.") from None
 
     @abstractmethod
     def _once(self, work: Work, fields: Mapping[str, Any]) -> Moved:
@@ -178,7 +183,13 @@ class FencedTransactions(FencedCommits[Moved]):
     def _undo(self, error: PyMongoError) -> None:
         if self._session.in_transaction:
             self._session.abort_transaction()
-        if getattr(error, "code", None) == _WRITE_CONFLICT:
+        code = getattr(error, "code", None)
+        if code in _NO_TRANSACTIONS:
+            raise NoTransactions(
+                f"The destination has no transactions ({describe(error)}): choose the write mode"
+                " 'Guarded' for this flow, or another destination."
+            ) from None
+        if code == _WRITE_CONFLICT:
             # A statement of a dead owner can open its transaction after the first kill.
             self._end_predecessors()
 

@@ -11,7 +11,7 @@ from pymongo.client_session import ClientSession
 from pymongo.collection import Collection
 from pymongo.errors import OperationFailure, PyMongoError
 
-from replication.errors import TooMuchAtOnce
+from replication.errors import NoTransactions, TooMuchAtOnce
 from replication.position import MongoTracker, Position, control_database
 from replication.transactions import FencedTransactions
 from tests.replication.running import Document, Flow, raw, running
@@ -199,3 +199,14 @@ def test_a_flow_goes_on_in_halves_where_a_transaction_is_too_large(
         flow.wait_for_events(20)
     assert raw(flow.copy) == raw(flow.source)
     assert flow.events() == 20
+
+
+def test_a_destination_without_transactions_is_told_what_to_do(
+    transactions: Callable[..., FencedTransactions[Position]],
+    rows: Collection[Document],
+    fail: Callable[..., None],
+) -> None:
+    commits = transactions()
+    fail("update", 20)
+    with pytest.raises(NoTransactions, match="write mode 'Guarded'"):
+        commits.run(add(rows), {"events": 1})

@@ -8,7 +8,7 @@ import pytest
 from pymongo.client_session import ClientSession
 
 from replication.delivery import LETTERS_PER_BATCH, Delivery, Piece
-from replication.errors import PoisonEvent, TooEarly, TooMuchAtOnce
+from replication.errors import PoisonEvent, TooBusy, TooEarly, TooMuchAtOnce
 from replication.refusals import refusal_of
 from replication.statements import Writes
 from replication.transactions import Work
@@ -86,6 +86,13 @@ def test_what_is_too_much_is_halved_and_the_position_moves_with_the_last() -> No
 def test_what_cannot_be_halved_is_raised() -> None:
     with pytest.raises(TooMuchAtOnce):
         Server(lambda _piece: TooMuchAtOnce("x")).deliver()
+
+
+def test_one_document_waits_for_a_busy_server_as_long_as_it_takes() -> None:
+    busy = iter([TooBusy("x")] * 3)
+    server = Server(lambda _piece: next(busy, None))
+    server.deliver({b"1": b"document"})
+    assert server.written == [{b"1"}]
 
 
 def test_refused_documents_become_letters_and_the_others_are_written() -> None:

@@ -11,11 +11,12 @@ from bson.raw_bson import RawBSONDocument
 from pymongo import MongoClient
 from pymongo.collection import Collection
 
-from replication.errors import WritesRefused
+from replication.errors import Fenced, WritesRefused
 from replication.guard import (
     GUARD_FIELD,
     TOMBSTONE_FIELD,
     Guarantee,
+    GuardedCommits,
     GuardedWriter,
     Moment,
     guarantee_of,
@@ -23,6 +24,7 @@ from replication.guard import (
     sweep_tombstones,
     unguarded,
 )
+from replication.position import MongoTracker, control_database
 from replication.spec import Namespace, StreamSpec, WriteMode
 from replication.statements import Writes
 from replication.streams import raw_collection
@@ -151,6 +153,26 @@ def test_the_guarantee_is_what_the_flow_or_its_destination_allows(
     there = Namespace("d", "b", "c")
     spec = StreamSpec(uuid4(), "costs", Namespace("a", "b", "c"), there, write_mode=mode)
     assert guarantee_of(spec, mongo) is guarantee
+
+
+def test_who_was_succeeded_does_no_work_that_is_not_guarded(mongo: MongoClient[Document]) -> None:
+    tracker, stream = MongoTracker(control_database(mongo)), str(uuid4())
+    tracker.ensure(stream, uuid4())
+
+    def never(_attempt: int, error: BaseException) -> None:
+        raise AssertionError(repr(error))
+
+    def unwanted(_session: object) -> None:
+        raise AssertionError("no work was expected")
+
+    old = GuardedCommits(tracker, tracker.take_over(stream, 1), pause=never)
+    new = GuardedCommits(tracker, tracker.take_over(stream, 2), pause=never)
+    with pytest.raises(Fenced):
+        old.run(unwanted, {})
+    done: list[object] = []
+    new.run(done.append, {"events": 1})
+    assert done == [None]
+    assert (new.position.batch, new.position.events) == (1, 1)
 
 
 def plain(flow: Flow) -> dict[bytes, bytes]:
