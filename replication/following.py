@@ -12,6 +12,7 @@ from replication.changes import Batch
 from replication.errors import TooEarly, describe
 from replication.estuary import MongoEndpoint
 from replication.indexes import copy_indexes
+from replication.metrics import count_batch
 from replication.position import Position
 from replication.readahead import ReadAhead
 from replication.rules import shaper
@@ -114,6 +115,8 @@ class Following:
             raise
         self._joined = 0
         self._saved_at = time.monotonic()
+        source = self._spec.source.collection
+        count_batch(self._spec.flow_name, source, events=batch.events, size=batch.size)
         self._log.debug("batch_applied", events=batch.events, writes=len(batch.writes))
 
     def _save(self, batch: Batch) -> None:

@@ -61,6 +61,22 @@ _token_expiry = Gauge(
     multiprocess_mode="livemin",
 )
 
+_STREAM = ("flow", "collection")
+_events = Counter("replicator_flow_events", "Changes of the source that were applied.", _STREAM)
+_bytes = Counter("replicator_flow_bytes", "Bytes of documents in those changes.", _STREAM)
+_batches = Counter("replicator_flow_batches", "Commits of changes.", _STREAM)
+_retries = Counter(
+    "replicator_flow_retries",
+    "Attempts that failed and were to be repeated.",
+    [*_STREAM, "reason"],
+)
+_lease_changes = Counter(
+    "replicator_flow_lease_changes", "How often this process took a stream over.", _STREAM
+)
+_copied = Counter(
+    "replicator_snapshot_documents", "Documents of the source that snapshots were through.", _STREAM
+)
+
 # The library's locks are not made anew after a fork. So one of our own is held around every
 # update, and over a fork: then no lock of the library is ever held by a thread that is left behind.
 _updates = threading.Lock()
@@ -138,3 +154,29 @@ def observe_sign_in(*, connection: str, seconds: float, reason: str, again: bool
         _auth_duration.labels(connection).observe(seconds)
         if again:
             _reauth.labels(connection).inc()
+
+
+def count_batch(flow: str, collection: str, *, events: int, size: int) -> None:
+    """Count a batch of changes that was committed; ``size`` is in bytes."""
+    with _update():
+        _events.labels(flow, collection).inc(events)
+        _bytes.labels(flow, collection).inc(size)
+        _batches.labels(flow, collection).inc()
+
+
+def count_retry(flow: str, collection: str, *, reason: str) -> None:
+    """Count a failed attempt at something that is going to be repeated."""
+    with _update():
+        _retries.labels(flow, collection, reason).inc()
+
+
+def count_lease_change(flow: str, collection: str) -> None:
+    """Count a stream that has a new owner."""
+    with _update():
+        _lease_changes.labels(flow, collection).inc()
+
+
+def count_copied(flow: str, collection: str, documents: int) -> None:
+    """Count documents that a snapshot has read and brought to its copy, or found there."""
+    with _update():
+        _copied.labels(flow, collection).inc(documents)

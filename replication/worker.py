@@ -8,6 +8,7 @@ from replication.claims import Claims
 from replication.endpoints import stream_endpoint
 from replication.errors import Interrupted
 from replication.lease import LeaseKeeper, Leases
+from replication.metrics import count_lease_change
 from replication.mongo import Purpose
 from replication.owner import Owner
 from replication.part_worker import PartWorker
@@ -78,6 +79,7 @@ def _attempt(
             patience = Patience(keeper, wanted, log=bound)
             position = take_over(client, tracker, grant, patience)
             Claims(control_database(client)).take(spec)
+            count_lease_change(spec.flow_name, spec.source.collection)
             bound.info("slice_began", epoch=position.epoch, phase=position.phase.value)
             endpoint = stream_endpoint(
                 client,
