@@ -94,6 +94,8 @@ def test_a_flows_form_shows_its_state_and_forgets_its_error_when_saved(
         "destination_collection": "rows",
         "partition_fields": '["Day"]',
         "on_history_lost": "stop",
+        "on_poison": "stop",
+        "write_mode": "automatic",
     }
     assert admin.post(url, form).status_code == 302
     saved = FlowRow.objects.get()
