@@ -147,7 +147,10 @@ class Snapshot:
         return progress_of(self._parts.of(self._spec.key), total, datetime.now(UTC))
 
     def _finish(self) -> None:
-        copied = sum(part.copied for part in self._parts.of(self._spec.key))
+        parts = self._parts.of(self._spec.key)
+        if not parts:
+            return  # without transactions a predecessor can have removed them: then once more
+        copied = sum(part.copied for part in parts)
         # Later than anything that any worker has read.
         end = operation_time(self._source)
         self._endpoint.commit(
