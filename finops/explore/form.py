@@ -3,7 +3,10 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from html import escape
 from operator import attrgetter
+
+from django.utils.safestring import SafeString, mark_safe
 
 from finops.costs.dimensions import DIMENSIONS, TAG, Dimension, Shelf
 from finops.costs.explore import Answer
@@ -55,6 +58,23 @@ class Select:
     label: str
     options: tuple[Option, ...] = ()
     shelves: tuple[Shelved, ...] = ()
+
+    @property
+    def html(self) -> SafeString:
+        """The element. Written here because a template takes ten times as long for its options."""
+        parts = [f'<select id="{escape(self.id)}" name="{escape(self.name)}">']
+        parts += map(_option, self.options)
+        for shelf in self.shelves:
+            parts.append(f'<optgroup label="{escape(shelf.label)}">')
+            parts += map(_option, shelf.options)
+            parts.append("</optgroup>")
+        # Every text above is escaped where it is put in.
+        return mark_safe("".join([*parts, "</select>"]))  # noqa: S308
+
+
+def _option(option: Option) -> str:
+    chosen = " selected" if option.chosen else ""
+    return f'<option value="{escape(option.value)}"{chosen}>{escape(option.label)}</option>'
 
 
 @dataclass(frozen=True, slots=True)

@@ -86,6 +86,7 @@ def test_a_question_is_asked_by_choosing(visitor: Visitor, costs: Dataset) -> No
     expect(page.get_by_role("heading", name="Effective cost by service")).to_be_visible()
     expect(page.locator("#group-1")).to_be_focused()
     page.get_by_label("and by", exact=True).select_option("region_name")
+    expect(page.get_by_role("columnheader", name="Region")).to_have_count(1)
     page.get_by_label("Compare with").select_option("Previous period")
     expect(page.get_by_role("columnheader", name="Difference")).to_be_visible()
     page.get_by_role("group").get_by_text("More options").click()
