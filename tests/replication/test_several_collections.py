@@ -215,6 +215,41 @@ def test_the_one_collection_of_a_flow_is_told_without_a_look(new_row: Callable[.
             ask("more")
 
 
+def told(*arguments: str) -> tuple[int, str]:
+    out = StringIO()
+    try:
+        call_command("flows", "status", *arguments, stdout=out)
+    except SystemExit as end:
+        return int(end.code or 0), out.getvalue()
+    return 0, out.getvalue()
+
+
+def test_the_status_of_all_flows_is_told(
+    new_row: Callable[..., Flow], mongo: MongoClient[Document]
+) -> None:
+    assert told() == (0, "There is no flow yet.\n")
+    row = new_row("rows, days")
+    tracker, now = MongoTracker(control_database(mongo)), datetime.now(UTC)
+    moved = {"phase": Phase.STREAM, "events": 1200, "position_at": now, "skipped_at": now}
+    tracker.advance(
+        tracker.ensure(row.key_of("rows"), row.id), {**moved, "guarantee": "exactly once"}
+    )
+    tracker.advance(tracker.ensure(row.key_of("days"), row.id), {**moved, "guarantee": "guarded"})
+    code, text = told()
+    assert code == 0
+    assert text.startswith("many · waiting · 2 collections · 2,400 events · lag ")
+    assert f"changes left out at {now:%Y-%m-%d %H:%M} UTC · guarded · history left: " in text
+    note_failure(StreamId(row.id, "days"), "Poison: 121")
+    code, text = told()
+    assert code == 1
+    assert text.endswith("\n  stuck: many, days: failed: Poison: 121\n")
+    code, text = told("--json")
+    (flow,) = json.loads(text)
+    assert flow["history_left_seconds"] is None or flow["history_left_seconds"] > 0
+    assert (code, flow["stuck"]) == (1, [{"collection": "days", "reason": "failed: Poison: 121"}])
+    assert [each["events"] for each in flow["collections"]] == [1200, 1200]
+
+
 def verified(*arguments: str) -> tuple[int, str]:
     out = StringIO()
     try:

@@ -1,9 +1,12 @@
-"""``manage.py flows``: connections and flows from a file, and back; and whose a copy is."""
+"""``manage.py flows``: how flows are going, flows from a file and back, and whose a copy is."""
 
+import json
 import os
 import sys
 import tempfile
 from argparse import ArgumentParser
+from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +17,13 @@ from replication.claims import Claims
 from replication.declaration import Declaration, parse, render
 from replication.declaring import Action, Plan, Step, apply, current, make_plan, shown
 from replication.errors import InvalidConfiguration, ReplicationError, describe
+from replication.flow_report import as_lines, as_values
+from replication.looks import look_at_all
+from replication.models import Flow
 from replication.mongo import client_for, close_clients
 from replication.position import control_database
 from replication.spec import Namespace
+from replication.status import history_left_of, statuses, stuck_streams
 
 _SIGNS = {
     Action.CREATE: "+",
@@ -28,11 +35,12 @@ _SIGNS = {
 
 
 class Command(BaseCommand):
-    """Shows the plan, asks, and applies; or writes what is there."""
+    """Shows how flows are going; makes them what a file says, or writes what is there."""
 
     help = (
-        "Make connections and flows what a YAML file says, after showing what would change; or"
-        " write such a file of what is there. No secret is read or written, only references."
+        "Say how flows are going and which are stuck; make connections and flows what a YAML file"
+        " says, after showing what would change; or write such a file of what is there. No secret"
+        " is read or written, only references."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -42,6 +50,10 @@ class Command(BaseCommand):
         applying.add_argument("file", type=Path, metavar="FILE")
         applying.add_argument("--yes", action="store_true", help="do not ask")
         applying.add_argument("--prune", action="store_true", help="remove what the file lacks")
+        looking = actions.add_parser(
+            "status", help="say how all flows are going; exit code 1: some are stuck"
+        )
+        looking.add_argument("--json", action="store_true", help="print values for programs")
         releasing = actions.add_parser("release", help="let another flow write a copy")
         releasing.add_argument("connection", metavar="CONNECTION", help="the destination")
         releasing.add_argument("copy", metavar="DATABASE.COLLECTION", help="the copy there")
@@ -55,6 +67,8 @@ class Command(BaseCommand):
                 self._apply(_read(options["file"]), yes=options["yes"], prune=options["prune"])
             elif action == "export":
                 self._export(options["file"])
+            elif action == "status":
+                self._show(as_json=options["json"])
             else:
                 self._release(options["connection"], options["copy"])
         except InvalidConfiguration as error:
@@ -63,6 +77,20 @@ class Command(BaseCommand):
             raise CommandError(f"{place}nothing was changed.\n{problems}") from error
         except (ReplicationError, PyMongoError) as error:
             raise CommandError(describe(error)) from error
+
+    def _show(self, *, as_json: bool) -> None:
+        try:
+            found = statuses()
+            history = _history()
+        finally:
+            close_clients()
+        if as_json:
+            values = [as_values(status, history.get(status.name)) for status in found]
+            self.stdout.write(json.dumps(values))
+        else:
+            self.stdout.write("\n".join(as_lines(found, history)) or "There is no flow yet.")
+        if any(True for status in found for _stuck in stuck_streams(status)):
+            sys.exit(1)
 
     def _release(self, connection: str, copy: str) -> None:
         database, _, collection = copy.partition(".")
@@ -104,6 +132,11 @@ class Command(BaseCommand):
         if not sys.stdin.isatty():
             return False
         return input("Apply? [y/N] ").strip().lower() in ("y", "yes")
+
+
+def _history() -> dict[str, timedelta | None]:
+    flows = Flow.objects.filter(enabled=True).select_related("source", "destination")
+    return look_at_all({flow.name: partial(history_left_of, flow) for flow in flows})
 
 
 def as_text(plan: Plan) -> str:
