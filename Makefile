@@ -16,7 +16,7 @@ PRODUCTION := FINOPS_ENV=production SECRET_KEY=check-only-aB3dE6gH9jK2mN5pQ8sT1v
 	ENTRA_CLIENT_ID=8c5d1f7a-2e4b-4d6c-a1f3-9b8e7d6c5a42 ENTRA_CLIENT_SECRET=check-only \
 	REDIS_URL=redis://redis.example.com:6379/0
 
-.PHONY: help demo test test-browser test-slow lint format lock clean
+.PHONY: help demo test test-browser test-slow test-faults lint format lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -26,9 +26,9 @@ demo: ## Run the whole product here (PORT=8000 DATA=generated|sample ROWS=50000 
 	@$(DEVELOPMENT) $(VENV)/python manage.py sandbox --state $(STATE) --port $(PORT) \
 		--data $(DATA) --rows $(ROWS) $(if $(RESET),--reset)
 
-test: ## Run every test but the browser's and the slow ones (JOBS=2)
+test: ## Run every test but the browser's, the slow ones and the fault matrix (JOBS=2)
 	@tools/install requirements-dev.txt
-	$(VENV)/python -m pytest -m "not browser and not slow" -n $(JOBS) --dist loadfile $(ARGS)
+	$(VENV)/python -m pytest -m "not browser and not slow and not faults" -n $(JOBS) --dist loadfile $(ARGS)
 
 test-browser: ## Run the tests that drive Chromium (/usr/bin/chromium, or CHROMIUM=path)
 	@tools/install requirements-dev.txt
@@ -37,6 +37,10 @@ test-browser: ## Run the tests that drive Chromium (/usr/bin/chromium, or CHROMI
 test-slow: ## Run the tests that take minutes
 	@tools/install requirements-dev.txt
 	$(VENV)/python -m pytest -m slow --timeout 600 $(ARGS)
+
+test-faults: ## Run the fault matrix, an hour at most (JOBS=2 ARGS="-k SIGKILL")
+	@tools/install requirements-dev.txt
+	$(VENV)/python -m pytest tests/replication/faults -m faults -n $(JOBS) --timeout 600 $(ARGS)
 
 lint: ## Check style, types, import directions, production settings and migrations
 	@tools/install requirements-dev.txt

@@ -33,7 +33,14 @@ class Server:
         wait_until(lambda: answers_ping(self.port), timeout=30, what="the server answers")
 
     def kill(self) -> None:
+        self._end(signal.SIGKILL)
+
+    def stop(self) -> None:
+        """End it in order, which takes it seconds."""
+        self._end(signal.SIGTERM)
+
+    def _end(self, number: signal.Signals) -> None:
         if self._process is not None:
-            self._process.send_signal(signal.SIGKILL)
-            self._process.wait(timeout=10)
+            self._process.send_signal(number)
+            self._process.wait(timeout=30)
             self._process = None

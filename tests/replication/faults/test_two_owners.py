@@ -1,0 +1,63 @@
+"""Two slices by hand: a lease is taken from its owner, who goes on as if it had it."""
+
+from datetime import UTC, datetime
+
+from tests.replication.faults.arena import RECOVERY, Arena, Size
+from tests.replication.faults.conftest import NewArena
+from tests.replication.faults.matrix import Fault, Operation, Pair, covers
+from tests.replication.faults.rules import On
+from tests.replication.faults.workload import ROWS
+
+_SNAPSHOT = Size(keys=24_000)
+_LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
+
+
+def free_lease(arena: Arena, *, remove: bool) -> None:
+    """Let another slice of the rows begin at once: forget the lease, or that it is held."""
+    leases = arena.clients[1]["replication"]["leases"]
+    chosen = {"_id": arena.position(ROWS)["_id"]}
+    if remove:
+        leases.delete_one(chosen)
+    else:
+        leases.update_one(chosen, {"$set": {"expires": _LONG_AGO}})
+
+
+@covers([Fault.TWO_SLICES], [Operation.STREAM])
+def test_of_two_slices_of_a_stream_one_writes(pair: Pair, new_arena: NewArena) -> None:
+    # So long that its owner renews it late: until then there are two.
+    arena = new_arena(seed=pair.seed, lease=8.0)
+    arena.fill()
+    for _ in range(2):
+        arena.start_worker()
+    arena.wait_until_consistent()
+    for chance in arena.rounds():
+        with arena.changing():
+            arena.wait_for_progress()
+            held = arena.destination.rules.hold(On("commitTransaction", ROWS))
+            held.wait(RECOVERY)
+            epoch = arena.epoch()
+            free_lease(arena, remove=chance.random() < 0.5)
+            arena.wait_for_epoch_after(epoch)
+            held.release()
+            arena.wait_for_progress()
+    arena.verdict()
+
+
+@covers([Fault.TWO_SLICES], [Operation.SNAPSHOT])
+def test_of_two_slices_of_a_snapshot_one_goes_on(pair: Pair, new_arena: NewArena) -> None:
+    arena = new_arena(seed=pair.seed, size=_SNAPSHOT, lease=8.0)
+    arena.fill()
+    for _ in range(2):
+        arena.start_worker()
+    for chance in arena.rounds():
+        held = arena.destination.rules.hold(On("insert", ROWS))
+        held.wait(RECOVERY)
+        epoch = arena.epoch()
+        free_lease(arena, remove=chance.random() < 0.5)
+        arena.wait_for_epoch_after(epoch)
+        held.release()
+    arena.wait_until_consistent()
+    with arena.changing():
+        arena.wait_for_progress()
+    assert arena.watcher.history(ROWS).generation == 1, "the snapshot started over"
+    arena.verdict()
