@@ -2,58 +2,27 @@
 
 Against a bare loop that reads both sides as raw documents, sorted by ``_id``, and compares their
 bytes; they take turns on the same server, best wall time of each counts, and the processor's time
-beside it. ``--uri`` names another server than an embedded one of its own.
+beside it. ``--uri`` names another server than an embedded one of its own, ``--server`` a program
+of one. ``--planted`` instead lets a flow copy the rows, changes one byte of the copy, removes one
+document and adds another one, and lets verification find and repair these.
 """
 
 import argparse
-import subprocess
-import tempfile
+import contextlib
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from uuid import uuid4
 
 from pymongo import MongoClient
 
+from benchmarks.snapshot import fill, server, snapshot
 from replication.mongo import Client, Document
 from replication.spec import Namespace, StreamSpec
 from replication.streams import raw_collection
 from replication.verification import Verifier
-from sandbox.mongod import answers_ping, secantusd_command
-from tests.conftest import free_port
-from tests.waiting import wait_until
 
 ROUNDS = 3
-
-
-@contextmanager
-def server() -> Iterator[str]:
-    """An embedded server that is gone afterwards."""
-    with tempfile.TemporaryDirectory() as folder:
-        port = free_port()
-        process = subprocess.Popen(
-            secantusd_command(port=port, storage=Path(folder) / "data"),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-        try:
-            wait_until(lambda: answers_ping(port), timeout=30, what="the server answers")
-            yield f"mongodb://127.0.0.1:{port}/?directConnection=true"
-        finally:
-            process.kill()
-            process.wait()
-
-
-def fill(client: Client, spec: StreamSpec, rows: int) -> None:
-    for start in range(0, rows, 5_000):
-        documents = [
-            {"_id": n, "ServiceName": f"Service {n % 40}", "Cost": n / 7, "Text": "x" * 200}
-            for n in range(start, min(rows, start + 5_000))
-        ]
-        for side in (spec.source, spec.destination):
-            client[side.database][side.collection].insert_many(documents)
 
 
 def bare(client: Client, spec: StreamSpec) -> int:
@@ -82,7 +51,8 @@ def measure(uri: str, rows: int) -> None:
     steps: dict[str, Callable[[Client, StreamSpec], int]] = {"bare loop": bare, "verify": verify}
     best = dict.fromkeys(steps, (float("inf"), float("inf")))
     with MongoClient[Document](uri) as client:
-        fill(client, spec, rows)
+        fill(client, spec.source, rows)
+        fill(client, spec.destination, rows)
         for _ in range(ROUNDS):
             for name, step in steps.items():
                 wall, processor = time.perf_counter(), time.process_time()
@@ -100,16 +70,43 @@ def measure(uri: str, rows: int) -> None:
     print(f"{processors[0] / processors[1]:.2f} by the processor")
 
 
+def planted(client: Client, rows: int) -> None:
+    database = f"bench-{uuid4().hex[:8]}"
+    spec = StreamSpec(
+        uuid4(), "bench", Namespace("s", database, "a"), Namespace("d", f"{database}-copy", "a")
+    )
+    fill(client, spec.source, rows)
+    snapshot(client, spec)
+    copy = client[spec.destination.database][spec.destination.collection]
+    copy.update_one({"_id": rows // 2}, {"$set": {"Text": "x" * 199 + "y"}})
+    copy.delete_one({"_id": rows // 3})
+    copy.insert_one({"_id": -1})
+    for title, repair in (("found", False), ("repaired", True), ("afterwards", False)):
+        result = Verifier(spec, client, client, repair=repair).verify_all()
+        counts = {kind.value: count for kind, count in sorted(result.counts.items())}
+        print(
+            f"{title}: {counts or 'no differences'} among {result.source.count:,} documents in"
+            f" {result.seconds:.1f} s; {result.ranges_looked_into} of {result.ranges:,} ranges were"
+            f" looked into, {result.repaired} documents repaired"
+        )
+        if title != "afterwards":
+            assert counts == {"changed": 1, "extra": 1, "missing": 1}, counts
+    assert not result.differences
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, default=100_000)
     parser.add_argument("--uri", help="a MongoDB to measure with; a database is made and dropped")
+    parser.add_argument("--server", type=Path, help="the program of a faster server, secantusd-rs")
+    parser.add_argument("--planted", action="store_true", help="find and repair differences")
     options = parser.parse_args()
-    if options.uri:
-        measure(options.uri, options.rows)
-        return
-    with server() as uri:
-        measure(uri, options.rows)
+    with contextlib.ExitStack() as stack:
+        uri = options.uri or stack.enter_context(server(options.server))
+        if options.planted:
+            planted(stack.enter_context(MongoClient[Document](uri)), options.rows)
+        else:
+            measure(uri, options.rows)
 
 
 if __name__ == "__main__":

@@ -38,13 +38,22 @@ class Blocks(Sequence[bytes]):
     def pieces(self, most: Callable[[], int], size: int) -> Iterator[tuple[bytes, int]]:
         """Yield blocks of at most ``most()`` documents, asked for each, and ``size`` bytes.
 
-        A document that is larger alone has a block of its own.
+        Small blocks are joined. A document that is larger alone has a block of its own.
         """
-        for data, count in self._blocks:
-            if count <= most() and len(data) <= size:
-                yield data, count
-            else:
+        joined: list[bytes] = []
+        count = length = 0
+        limit = most()
+        for data, documents in self._blocks:
+            if joined and (count + documents > limit or length + len(data) > size):
+                yield b"".join(joined), count
+                joined, count, length, limit = [], 0, 0, most()
+            if documents > limit or len(data) > size:
                 yield from _cut(data, most, size)
+                continue
+            joined.append(data)
+            count, length = count + documents, length + len(data)
+        if joined:
+            yield b"".join(joined), count
 
 
 def measured(data: bytes) -> tuple[int, int]:

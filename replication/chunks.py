@@ -3,6 +3,7 @@
 from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import dataclass, field
 
+from replication.blocks import Blocks, measured
 from replication.keys import id_of, key_document, order_key
 from replication.ranges import Range, ranges
 
@@ -20,7 +21,7 @@ Missing = Callable[[Sequence[bytes]], Sequence[bytes]]
 class Chunk:
     """``read`` documents of the source, up to the key ``last``, and what they change."""
 
-    new: list[bytes] = field(default_factory=list)  # documents that the copy lacks
+    new: Blocks = field(default_factory=Blocks)  # documents that the copy lacks
     # The others by key: a document that differs, or None for one to be removed.
     writes: dict[bytes, bytes | None] = field(default_factory=dict)
     read: int = 0
@@ -37,18 +38,21 @@ class Chunk:
         )
 
 
-def into_an_empty_copy(source: Batches) -> Generator[Chunk, None, None]:
-    """Yield chunks of documents in order of ``_id``, none of which the copy can have."""
+def into_an_empty_copy(source: Iterable[bytes]) -> Generator[Chunk, None, None]:
+    """Yield chunks of documents in order of ``_id``, none of which the copy can have.
+
+    ``source`` gives blocks of documents.
+    """
     chunk = Chunk()
-    for documents in source:
-        size = sum(map(len, documents))
-        if chunk.read and chunk.size + size > BYTES_PER_CHUNK:
+    for data in source:
+        if chunk.read and chunk.size + len(data) > BYTES_PER_CHUNK:
             yield chunk
             chunk = Chunk()
-        chunk.new += documents
-        chunk.read += len(documents)
-        chunk.size += size
-        chunk.last = key_document(documents[-1])
+        count, last = measured(data)
+        chunk.new.append(data, count)
+        chunk.read += count
+        chunk.size += len(data)
+        chunk.last = key_document(data[last:])
         if chunk.full:
             yield chunk
             chunk = Chunk()
@@ -88,7 +92,7 @@ def _compare(found: Range, chunk: Chunk) -> list[bytes]:
             continue
         chunk.size += len(document)
         if other is None:
-            chunk.new.append(document)
+            chunk.new.append(document, 1)
             continue
         if key_document(other) != key_document(document):
             # 1 and 1.0 are one _id, which no update changes.

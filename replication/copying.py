@@ -30,7 +30,7 @@ from replication.streams import RAW
 
 log = structlog.get_logger(__name__)
 
-_DOCUMENTS_PER_READ = 2_000
+_DOCUMENTS_PER_READ = 5_000
 _DUPLICATE_KEY = 11000
 _RATE_WINDOW = 30.0  # seconds that the rate is taken over
 
@@ -74,18 +74,19 @@ class PartCopy:
     def _chunks(self) -> Generator[Chunk, None, None]:
         part = self._endpoint.position
         filters = ({**self._query, **chosen} for chosen in part.span.filters(part.last))
-        with closing(_batches(self._source, filters)) as read:
+        with closing(_blocks(self._source, filters)) as read:
             source = map(self._shaped, read)
             if part.fresh:
                 yield from into_an_empty_copy(source)
                 return
             there = beyond_brackets(part.span).filters(part.last)
-            with closing(_batches(self._copy, there)) as copy:
-                plain = map(self._endpoint.as_source, copy)
-                yield from against_a_copy(source, plain, self._missing if part.sweeps else None)
+            with closing(_blocks(self._copy, there)) as copy:
+                left = map(split_documents, source)
+                right = map(self._endpoint.as_source, map(split_documents, copy))
+                yield from against_a_copy(left, right, self._missing if part.sweeps else None)
 
-    def _shaped(self, documents: list[bytes]) -> list[bytes]:
-        return documents if self._shape is None else list(map(self._shape, documents))
+    def _shaped(self, data: bytes) -> bytes:
+        return data if self._shape is None else b"".join(map(self._shape, split_documents(data)))
 
     def _missing(self, keys: Sequence[bytes]) -> list[bytes]:
         """Ask again: a server whose order of keys is not ours puts both sides out of step."""
@@ -126,15 +127,14 @@ class _Rate:
         return (copied - before) / (now - began) if now > began else 0.0
 
 
-def _batches(
+def _blocks(
     collection: Collection[RawBSONDocument], filters: Iterator[dict[str, Any]]
-) -> Generator[list[bytes], None, None]:
+) -> Generator[bytes, None, None]:
     # Whole batches of bytes: a Python object for each document would cost more than all the rest.
     for chosen in filters:
         with collection.find_raw_batches(chosen, batch_size=_DOCUMENTS_PER_READ).sort(
             "_id", 1
         ) as cursor:
             for batch in cursor:
-                documents = split_documents(cast("bytes", batch))
-                if documents:
-                    yield documents
+                if batch:
+                    yield cast("bytes", batch)

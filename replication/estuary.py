@@ -10,6 +10,7 @@ from pymongo.client_session import ClientSession
 from pymongo.collection import Collection
 from pymongo.errors import CollectionInvalid, OperationFailure
 
+from replication.blocks import Blocks
 from replication.changes import Batch
 from replication.config import AuthMethod, MongoConfig, MongoPolicy
 from replication.dead_letters import StreamLetters
@@ -158,7 +159,11 @@ class MongoEndpoint(Generic[Moved]):
             for document in documents:
                 touched.add(RawBSONDocument(document, RAW))
         self._append_marks(touched, session)
-        self._writer().insert(((b"", document) for document in documents), session)
+        writer = self._writer()
+        if isinstance(documents, Blocks) and isinstance(writer, PlainWriter):
+            writer.insert_blocks(documents, session)
+        else:
+            writer.insert(((b"", document) for document in documents), session)
 
     def fill(self, new: Sequence[bytes], writes: Writes, fields: Mapping[str, Any]) -> None:
         """Commit documents of a snapshot: ``new`` ones, which the copy should lack, and others.
