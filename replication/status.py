@@ -11,6 +11,7 @@ from pymongo.errors import PyMongoError
 
 from replication.errors import ReplicationError, describe
 from replication.flow_status import FlowStatus, Seen, look_at, put_together
+from replication.guard import TOMBSTONE_FIELD
 from replication.history import history_left
 from replication.looks import look_at_all
 from replication.marks import Mark, Marks
@@ -23,6 +24,7 @@ from replication.stream_status import FlowState, StreamStatus
 from replication.stuck import Stuck, stuck_streams
 
 __all__ = [
+    "TOMBSTONE_FIELD",
     "FlowState",
     "FlowStatus",
     "Mark",
