@@ -100,13 +100,20 @@ def _sources(dataset: Dataset, manifest: Published) -> tuple[SourceLine, ...]:
     """What manifests say against what is published, month by month."""
     months = list(ImportedMonth.objects.filter(dataset=dataset))
     told, here = told_by_manifests(months), by_billing_month(manifest, engine())
-    arriving: dict[date | None, ImportedMonth] = {
-        month.billing_period.replace(day=1): month for month in months if not month.settled
-    }
+    arriving: dict[date | None, list[ImportedMonth]] = {}
+    for month in months:
+        if not month.settled:
+            arriving.setdefault(month.billing_period.replace(day=1), []).append(month)
     accepted = {month.billing_period.replace(day=1) for month in months if month.accepted}
     keys = sorted(told.keys() | here.keys(), key=lambda key: (key[0] or date.min, key[1]))
     return tuple(
-        _source_line(key, told.get(key), here.get(key), arriving.get(key[0]), key[0] in accepted)
+        _source_line(
+            key,
+            told.get(key),
+            here.get(key),
+            arriving=arriving.get(key[0], []),
+            accepted=key[0] in accepted,
+        )
         for key in reversed(keys)
     )
 
@@ -115,7 +122,8 @@ def _source_line(
     key: Key,
     said: Held | None,
     shown: Held | None,
-    arriving: ImportedMonth | None,
+    *,
+    arriving: Sequence[ImportedMonth],
     accepted: bool,
 ) -> SourceLine:
     month, currency = key
@@ -132,14 +140,15 @@ def _source_line(
 
 
 def _source_remark(
-    said: Held | None, shown: Held | None, arriving: ImportedMonth | None, accepted: bool
+    said: Held | None, shown: Held | None, arriving: Sequence[ImportedMonth], accepted: bool
 ) -> Remark:
-    if arriving is not None:
-        if arriving.state == ImportState.IMPORTING:
-            return Remark("import under way, or broken off: run it again", "warn")
-        if arriving.rows_here is None:
-            return Remark("arriving", "warn")
-        return Remark(f"{arriving.rows_here:,} of {arriving.rows:,} rows have arrived", "warn")
+    if any(month.state == ImportState.IMPORTING for month in arriving):
+        return Remark("import under way, or broken off: run it again", "warn")
+    if arriving:
+        # Of the billing accounts that have not arrived, all currencies together.
+        here = sum(month.rows_here or 0 for month in arriving)
+        of = sum(month.rows for month in arriving)
+        return Remark(f"arriving: {here:,} of {of:,} rows", "warn")
     if said is None:
         return Remark("not imported here, nothing to compare", "plain")
     if shown is not None and said.rows == shown.rows and _close(said, shown):

@@ -12,6 +12,7 @@ from finops.models import Dataset, ImportRun
 from finops.segments.values import Defect
 
 _IMPORTS_SHOWN = 20
+_PLACES_SHOWN = 3
 _RULES = Rule.__members__
 Tone = Literal["good", "warn", "bad", "plain"]
 
@@ -101,11 +102,18 @@ def _import_line(run: ImportRun) -> ImportLine:
 def _defect_lines(defects: Iterable[dict[str, Any]]) -> Iterable[DefectLine]:
     """Most rows first. A release that knows other rules may have written them: those stay names."""
     for defect in sorted(defects, key=lambda one: -one["rows"]):
-        places = (f"{place['file']}, line {place['line']}" for place in defect["lines"][:3])
         yield DefectLine(
             rule=Rule[defect["rule"]].value if defect["rule"] in _RULES else defect["rule"],
             column=defect["column"] or "(the row)",
             rows=f"{defect['rows']:,}",
-            places="; ".join(places),
+            places=_places(defect["lines"][:_PLACES_SHOWN]),
             cells=tuple(defect["cells"]),
         )
+
+
+def _places(places: Iterable[dict[str, Any]]) -> str:
+    """Lines by file: ``a.csv, line 2, 3; b.csv, line 7``."""
+    files: dict[str, list[str]] = {}
+    for place in places:
+        files.setdefault(place["file"], []).append(str(place["line"]))
+    return "; ".join(f"{file}, line {', '.join(lines)}" for file, lines in files.items())

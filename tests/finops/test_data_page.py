@@ -81,8 +81,8 @@ def test_a_month_that_agrees_with_its_import(analyst: Client, costs: Dataset) ->
         ({"totals": totals(2, "3.250000000000001")}, "changed since its import"),
         ({"totals": totals(2, "3.2500000000000000001")}, "agrees"),
         ({"totals": totals(3, "3.25"), "accepted": True}, "accepted as it is"),
-        ({"totals": totals(3, "4"), "run": "new", "rows_here": 2}, "2 of 3 rows have arrived"),
-        ({"totals": totals(3, "4"), "run": "new"}, "arriving"),
+        ({"totals": totals(3, "4"), "run": "new", "rows_here": 2}, "arriving: 2 of 3 rows"),
+        ({"totals": totals(3, "4"), "run": "new"}, "arriving: 0 of 3 rows"),
         ({"run": "new", "state": "importing"}, "import under way, or broken off"),
     ],
 )
@@ -141,7 +141,7 @@ def test_imports_and_their_defects_are_escaped_cells_and_no_more(
     html = page(analyst)
     assert "10 read, 8 inserted, 2 unchanged, 1 removed, 0 set aside" in html
     assert "<code>&lt;script&gt;alert(1)&lt;/script&gt;</code> <code>dear</code>" in html
-    assert "september.csv, line 7; september.csv, line 8; september.csv, line 9<" in html
+    assert "september.csv, line 7, 8, 9<" in html
     assert "not a number" in html
     assert "OF_ANOTHER_RELEASE" in html
     assert "under way, or broken off" in html
