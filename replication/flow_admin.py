@@ -3,7 +3,9 @@
 from collections.abc import Callable
 from typing import Any
 
+from django import forms
 from django.contrib import admin, messages
+from django.db import models
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
@@ -28,6 +30,9 @@ class FlowAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic in the s
     list_per_page = 25
     actions = ["pause", "resume"]
     change_form_template = "admin/replication/flow/form.html"
+    formfield_overrides = {
+        models.JSONField: {"widget": forms.Textarea(attrs={"rows": 3, "cols": 60})}
+    }
     fieldsets = [
         (None, {"fields": ["name", "enabled"]}),
         ("Source", {"fields": ["source", "source_database", "collection"]}),
