@@ -6,11 +6,21 @@ from collections.abc import Callable
 
 import structlog
 
-from replication.errors import Interrupted, LeaseLost, describe, is_throttled, wanted_pause
+from replication.errors import (
+    Interrupted,
+    LeaseLost,
+    TokenUnavailable,
+    describe,
+    is_throttled,
+    wanted_pause,
+)
 from replication.lease import LeaseKeeper
 from replication.throttle import Throttle
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 3.0  # seconds between attempts
+# Without a token the cache answers at once, and asks Entra ID again a second after its last failure.
+# With no longer than this between attempts, work goes on within two seconds of Entra ID's return.
+_LONGEST_TOKEN_PAUSE = 0.5  # seconds
 _LONGEST_WANTED = 30.0  # seconds that a server may ask for
 _LOOK_AROUND = 0.1  # seconds between looks at the stop while waiting
 
@@ -50,7 +60,8 @@ class Patience:
         reason = describe(error)
         self._log.warning("attempt_failed", attempt=attempt, error=reason)
         self._keeper.report(error=reason, caught_up_at=None)
-        ceiling = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2 ** min(attempt - 1, 10))
+        longest = _LONGEST_TOKEN_PAUSE if isinstance(error, TokenUnavailable) else _LONGEST_PAUSE
+        ceiling = min(longest, _FIRST_PAUSE * 2 ** min(attempt - 1, 10))
         pause = random.uniform(ceiling / 2, ceiling)  # noqa: S311 - jitter
         if is_throttled(error):
             self.throttle.slow_down()
