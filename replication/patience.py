@@ -18,7 +18,7 @@ from replication.lease import LeaseKeeper
 from replication.throttle import Throttle
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 3.0  # seconds between attempts
-# Without a token the cache answers at once, and asks Entra ID again a second after its last failure.
+# Without a token the cache answers at once, and asks Entra ID again a second after it has failed.
 # With no longer than this between attempts, work goes on within two seconds of Entra ID's return.
 _LONGEST_TOKEN_PAUSE = 0.5  # seconds
 _LONGEST_WANTED = 30.0  # seconds that a server may ask for
