@@ -1,13 +1,31 @@
+from django import forms
 from django.contrib import admin
 from django.http import HttpRequest
 
 from accounts.levels import PermissionLevel
 from accounts.permissions import UserPermission
 from finops.models import Dataset, Segment
+from replication.status import SeveralCollections, UnknownFlow, destination_of
+
+
+class DatasetForm(forms.ModelForm):  # type: ignore[type-arg]  # Django's class takes none
+    """Refuses flows that no data set can be read from."""
+
+    def clean_flow(self) -> str:
+        """One that is yet to be made is accepted."""
+        name: str = self.cleaned_data["flow"]
+        try:
+            destination_of(name)
+        except SeveralCollections as error:
+            raise forms.ValidationError(str(error)) from error
+        except UnknownFlow:
+            return name
+        return name
 
 
 @admin.register(Dataset)
 class DatasetAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # Django's class takes none
+    form = DatasetForm
     list_display = ["name", "flow", "version", "published_at"]
     readonly_fields = ["version", "published_at"]
 

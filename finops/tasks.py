@@ -21,7 +21,7 @@ from finops.segments.manifest import sweep
 from finops.segments.schema import configured_schema
 from finops.segments.store import SegmentStore
 from finops.segments.touched import FlowMarks, build_released, build_touched, rest, resting
-from replication.status import flow_status
+from replication.status import flow_status, source_of
 
 log = structlog.get_logger(__name__)
 
@@ -78,7 +78,7 @@ def reconcile_datasets() -> None:
 def _learn(dataset: Dataset) -> None:
     """An import that changed nothing left no marks: its place in the history is learned here."""
     try:
-        learn_of_imports(dataset, flow_status(dataset.flow).source)
+        learn_of_imports(dataset, source_of(dataset.flow))
     except Exception:
         log.exception("segments.imports_unknown", dataset=dataset.name, flow=dataset.flow)
 

@@ -11,8 +11,9 @@ from finops.costs.periods import DAY, Period
 from finops.importing.sums import FIELDS, RowSums, Totals, totals_of
 from finops.models import Dataset
 from finops.segments.values import amount, charge_day
+from replication import status
 from replication.mongo import database
-from replication.status import TOMBSTONE_FIELD, Namespace, flow_status
+from replication.status import TOMBSTONE_FIELD, Namespace
 
 CHARGE_PERIOD_START = "ChargePeriodStart"
 BILLING_PERIOD_START = "BillingPeriodStart"
@@ -32,8 +33,12 @@ class DocumentSource(Protocol):
 
 
 def destination_of(dataset: Dataset) -> "DestinationDocuments":
-    """The documents of ``dataset``, days made quick to find. Raises replication's UnknownFlow."""
-    source = DestinationDocuments(flow_status(dataset.flow).destination)
+    """The documents of ``dataset``, days made quick to find.
+
+    Raises:
+        UnknownFlow, SeveralCollections: replication's; the data set's flow cannot be read from.
+    """
+    source = DestinationDocuments(status.destination_of(dataset.flow))
     source.ensure_index()
     return source
 

@@ -124,12 +124,14 @@ def _dataset(name: str | None) -> Dataset:
 def _source(dataset: Dataset) -> status.Namespace:
     """Where the data set's flow copies from."""
     try:
-        return status.flow_status(dataset.flow).source
+        return status.source_of(dataset.flow)
     except status.UnknownFlow as error:
         raise CommandError(
             f"Data set {dataset.name!r} reads the flow {dataset.flow!r}, which does not exist."
             " Add the flow in the admin, or name another one in the data set."
         ) from error
+    except status.SeveralCollections as error:
+        raise CommandError(f"Data set {dataset.name!r}: {error}") from error
 
 
 @contextmanager

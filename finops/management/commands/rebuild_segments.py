@@ -11,7 +11,7 @@ from finops.models import Dataset, HeldDay
 from finops.segments.arrival import ImportGate
 from finops.segments.builder import DaysContested, builder_for, days_to_rebuild
 from finops.segments.documents import CHARGE_PERIOD_START, destination_of
-from replication.status import UnknownFlow, flow_status
+from replication.status import SeveralCollections, UnknownFlow, flow_status
 
 
 class Command(BaseCommand):
@@ -38,7 +38,7 @@ class Command(BaseCommand):
         try:
             status = flow_status(dataset.flow)
             source = destination_of(dataset)
-        except UnknownFlow as error:
+        except (UnknownFlow, SeveralCollections) as error:
             raise CommandError(f"Data set {dataset.name!r}: {error}") from error
         if CHARGE_PERIOD_START not in status.partition_fields:
             self.stderr.write(

@@ -15,7 +15,7 @@ from finops.models import Dataset, ImportedMonth
 from finops.reconciliation import Line, Verdict, reconcile
 from finops.segments.arrival import accept, learn_of_imports
 from finops.segments.documents import destination_of
-from replication.status import ReplicationError, flow_status
+from replication.status import ReplicationError, source_of
 
 DIFFERS, NOT_COMPARED, ARRIVING = 1, 2, 3
 
@@ -59,7 +59,7 @@ class Command(BaseCommand):
 
     def _compare(self, dataset: Dataset, accepted: list[date]) -> list[Line]:
         try:
-            learn_of_imports(dataset, flow_status(dataset.flow).source)
+            learn_of_imports(dataset, source_of(dataset.flow))
             self._accept(dataset, accepted)
             lines = reconcile(dataset, destination_of(dataset))
         except (CostQueryFailed, ReplicationError) as error:
