@@ -1,7 +1,7 @@
 """A source's events for as long as they are wanted, over cursors that die."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import bson
@@ -11,7 +11,7 @@ from pymongo.collection import Collection
 from pymongo.errors import OperationFailure, PyMongoError, WaitQueueTimeoutError
 
 from replication.change_cursor import Answer, ChangeCursor, StartPoint, Wanted, cannot_split
-from replication.changes import UnknownEvent
+from replication.changes import Changes, UnknownEvent
 from replication.errors import describe
 from replication.wire import Event
 
@@ -22,20 +22,6 @@ _EVENTS_PER_ANSWER = 5_000
 _BYTES_PER_ANSWER = 4 * 1024 * 1024
 _FIRST_GUESS = 4_096  # bytes of an event
 _TOO_LARGE = 10334  # BSONObjectTooLarge
-
-
-@dataclass(frozen=True)
-class Changes:
-    """Events in order, each whole, and what is known of the answer that brought them.
-
-    ``time`` bounds when their documents were looked up; ``slim`` events lack them.
-    """
-
-    events: Iterator[Event]
-    caught_up: bool  # the source had nothing more
-    asked_at: float  # seconds since the epoch
-    time: int
-    slim: bool = False
 
 
 class ChangeSource:

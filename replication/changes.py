@@ -1,7 +1,7 @@
 """Batches of changes: what a change stream gave, compacted to one write per document."""
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, NoReturn
@@ -27,6 +27,20 @@ class BatchLimits:
     age: float = 0.5  # seconds after its first event
     writes: int = 10_000
     size: int = 8 * 1024 * 1024  # bytes of events
+
+
+@dataclass(frozen=True)
+class Changes:
+    """Events in order, each whole, and what is known of the answer that brought them.
+
+    ``time`` bounds when their documents were looked up; ``slim`` events lack them.
+    """
+
+    events: Iterator[Event]
+    caught_up: bool  # the source had nothing more
+    asked_at: float  # seconds since the epoch
+    time: int
+    slim: bool = False
 
 
 @dataclass(frozen=True)

@@ -106,7 +106,12 @@ class Ahead:
             del self._until[oldest]
 
     def caught_up(self) -> None:
-        """Forget the look-ups at an unknown time: the source has nothing more to send."""
+        """Forget the look-ups at an unknown time: the source has nothing more to send.
+
+        Those that were made since it was asked stay.
+        """
+        if self._since_asked:
+            return
         if self._all_until == UNKNOWN_TIME:
             self._all_until = 0
         if self._table_until == UNKNOWN_TIME:

@@ -9,7 +9,7 @@ import time
 from contextvars import copy_context
 
 from replication.changes import Batch
-from replication.streams import MongoDBStream
+from replication.collecting import Collecting
 
 _NAME = "read-ahead"
 # Twenty commits a second are enough: a trickle of changes is not worth one for each.
@@ -49,7 +49,7 @@ class ReadAhead:
     The stream is closed by ``close``, or by its thread where that waits for an answer.
     """
 
-    def __init__(self, stream: MongoDBStream, *, budget: Budget = READ_AHEAD) -> None:
+    def __init__(self, stream: Collecting, *, budget: Budget = READ_AHEAD) -> None:
         self._stream = stream
         self._budget = budget
         self._held = 0  # bytes of the budget
