@@ -14,6 +14,7 @@ from sandbox.entra import directory
 from sandbox.mongod import secantusd_command
 from sandbox.parts import Part, PartError, listens
 
+_CELERY = (sys.executable, "-m", "celery", "-A", "finops", "--quiet")
 AUDIENCE = "https://ossrdbms-aad.database.windows.net"
 PORT_NAMES = [
     "broker",
@@ -25,6 +26,8 @@ PORT_NAMES = [
     "destination-gate",
     "source-gate-control",
     "destination-gate-control",
+    "worker-streams-metrics",
+    "worker-segments-metrics",
 ]
 
 
@@ -66,25 +69,21 @@ class Layout:
 
     def django_parts(self) -> list[Part]:
         """Workers, beat and the web server. They need a migrated database."""
-        celery = [sys.executable, "-m", "celery", "-A", "finops", "--quiet"]
-        worker = [*celery, "worker", "--loglevel", "INFO", "--without-mingle", "--without-gossip"]
         return [
-            self._django(
-                "worker-streams",
-                [*worker, "-n", "streams@%h", "-Q", "streams,snapshots", "-c", "3"],
+            self._worker(
+                "streams",
+                ["-Q", "streams,snapshots", "-c", "3"],
                 where="copies the source to the destination",
-                log_says="ready.",
                 grace=15.0,
             ),
-            self._django(
-                "worker-segments",
-                [*worker, "-n", "segments@%h", "-Q", "segments,supervisor,default", "-c", "2"],
+            self._worker(
+                "segments",
+                ["-Q", "segments,supervisor,default", "-c", "2"],
                 where="builds what the pages read",
-                log_says="ready.",
             ),
             self._django(
                 "beat",
-                [*celery, "beat", "--loglevel", "INFO", "--pidfile="],
+                [*_CELERY, "beat", "--loglevel", "INFO", "--pidfile="],
                 where="the schedule",
                 log_says="DatabaseScheduler",
             ),
@@ -196,6 +195,20 @@ class Layout:
             *("--graceful-timeout", "3", "--no-control-socket"),
         ]
 
+    def _worker(self, name: str, options: list[str], *, where: str, grace: float = 5.0) -> Part:
+        port = self.ports[f"worker-{name}-metrics"]
+        return self._django(
+            f"worker-{name}",
+            [
+                *(*_CELERY, "worker", "-n", f"{name}@%h", *options),
+                *("--loglevel", "INFO", "--without-mingle", "--without-gossip"),
+                *("--metrics-port", str(port)),
+            ],
+            where=f"{where} (http://localhost:{port}/metrics)",
+            log_says="ready.",
+            grace=grace,
+        )
+
     def _django(
         self,
         name: str,
@@ -209,6 +222,8 @@ class Layout:
         log = self.state / "logs" / f"{name}.log"
         ready = _answers(f"{url}/healthz") if url else _says(log, log_says)
         environment = {**os.environ, **self.environment()}
+        # Only for those that run on: a command by hand has no use for a folder of its own.
+        environment["METRICS_DIR"] = str(self.state / "metrics")
         return Part(name, command, ready, where, environment, stage=2, grace=grace)
 
 
