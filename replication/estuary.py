@@ -156,8 +156,7 @@ class MongoEndpoint(Generic[Moved]):
         """Insert documents that the copy lacks, and their marks, in an open transaction."""
         touched = TouchedPartitions(self._spec.partition_fields)
         if self._spec.partition_fields:
-            for document in documents:
-                touched.add(RawBSONDocument(document, RAW))
+            touched.add(documents)
         self._append_marks(touched, session)
         writer = self._writer()
         if isinstance(documents, Blocks) and isinstance(writer, PlainWriter):
@@ -221,12 +220,10 @@ class MongoEndpoint(Generic[Moved]):
         fields = self._spec.partition_fields
         touched = TouchedPartitions(fields)
         if fields:
-            for document in writes.values():
-                if document is not None:
-                    touched.add(RawBSONDocument(document, RAW))
+            touched.add(document for document in writes.values() if document is not None)
             ids = [RawBSONDocument(key, RAW)["_id"] for key in writes]
-            for found in self._find(ids, session, dict.fromkeys(fields, 1)):
-                touched.add(found)
+            found = self._find(ids, session, dict.fromkeys(fields, 1))
+            touched.add(bytes(each.raw) for each in found)
         return touched
 
     def _find(

@@ -61,9 +61,7 @@ class GuardedRepairs:
         if hashed(found) != difference.destination:
             return False  # the flow's to bring
         touched = TouchedPartitions(self._spec.partition_fields)
-        for each in (found, document):
-            if each is not None:
-                touched.add(RawBSONDocument(each, RAW))
+        touched.add(each for each in (found, document) if each is not None)
         flow = str(self._spec.flow_id)
         hidden = self._marks.append_hidden(touched, flow_id=flow, stream=self._spec.key)
         written = self._write(raw, difference.key, document)

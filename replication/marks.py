@@ -8,22 +8,26 @@ Without transactions a mark is there before its change: it stays hidden until th
 reader would otherwise rebuild too early and never again.
 """
 
+import struct
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import bson
 from bson import ObjectId
 from bson.codec_options import CodecOptions
+from bson.raw_bson import RawBSONDocument
 from pymongo.client_session import ClientSession
 from pymongo.database import Database
+
+from replication.wire import chosen_fields
 
 MARKS = "marks"
 PARTITIONS_PER_MARK = 1_000
 _IDS_AT_ONCE = 100
 # The field of a hidden mark that names its stream.
 _HIDDEN = "hidden"
+_LENGTH = struct.Struct("<i")
 _AWARE: CodecOptions[dict[str, Any]] = CodecOptions(tz_aware=True)
 
 
@@ -39,21 +43,31 @@ class Mark:
 
 
 class TouchedPartitions:
-    """Collects the partitions of documents, each once."""
+    """Collects the partitions of documents, each once, without decoding the documents."""
 
     def __init__(self, fields: Sequence[str]) -> None:
-        self._fields = tuple(fields)
-        self._seen: dict[bytes, dict[str, Any]] = {}
+        # What stands for a field that a document lacks.
+        self._lacking = {field.encode(): b"\n" + field.encode() + b"\0" for field in fields}
+        self._seen: set[bytes] = set()
 
-    def add(self, document: Mapping[str, Any]) -> None:
-        """Note the partition of a document (raw or decoded)."""
-        if self._fields:
-            partition = {field: document.get(field) for field in self._fields}
-            self._seen.setdefault(bson.encode(partition), partition)
+    def add(self, documents: Iterable[bytes]) -> None:
+        """Note the partitions of documents.
+
+        Raises:
+            InvalidBSON: one is none.
+        """
+        lacking, seen = self._lacking, self._seen
+        if lacking:
+            for document in documents:
+                found = chosen_fields(document, lacking)
+                seen.add(b"".join([found.get(name, lack) for name, lack in lacking.items()]))
 
     def documents(self, flow_id: str) -> list[dict[str, Any]]:
         """Return the mark documents to insert; none when nothing was noted."""
-        found = list(self._seen.values())
+        found = [
+            RawBSONDocument(_LENGTH.pack(len(body) + 5) + body + b"\0")
+            for body in sorted(self._seen)
+        ]
         return [
             {"flow": flow_id, "partitions": found[start : start + PARTITIONS_PER_MARK]}
             for start in range(0, len(found), PARTITIONS_PER_MARK)
