@@ -164,7 +164,7 @@ def count_batch(flow: str, collection: str, *, events: int, size: int) -> None:
         _batches.labels(flow, collection).inc()
 
 
-def count_retry(flow: str, collection: str, *, reason: str) -> None:
+def count_retry(flow: str, collection: str, reason: str) -> None:
     """Count a failed attempt at something that is going to be repeated."""
     with _update():
         _retries.labels(flow, collection, reason).inc()

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 
 import structlog
+from pymongo.errors import ConnectionFailure, OperationFailure
 
 from replication.errors import (
     Interrupted,
@@ -23,20 +24,28 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 3.0  # seconds between attempts
 _LONGEST_TOKEN_PAUSE = 0.5  # seconds
 _LONGEST_WANTED = 30.0  # seconds that a server may ask for
 _LOOK_AROUND = 0.1  # seconds between looks at the stop while waiting
+_CONFLICTS = frozenset({112, 251})  # WriteConflict, NoSuchTransaction
 
 
 class Patience:
     """Knows whether a slice is still wanted and its lease held, and waits between attempts.
 
-    Its ``throttle`` says how much to attempt at once.
+    Its ``throttle`` says how much to attempt at once. ``retried`` is told the kind of each failure,
+    as metrics name it: throttled, no_token, network, conflict or other.
     """
 
     def __init__(
-        self, keeper: LeaseKeeper, wanted: Callable[[], bool], *, log: structlog.stdlib.BoundLogger
+        self,
+        keeper: LeaseKeeper,
+        wanted: Callable[[], bool],
+        *,
+        log: structlog.stdlib.BoundLogger,
+        retried: Callable[[str], None] = lambda _kind: None,
     ) -> None:
         self._keeper = keeper
         self._wanted = wanted
         self._log = log
+        self._retried = retried
         self.throttle = Throttle()
 
     def check(self) -> None:
@@ -59,6 +68,7 @@ class Patience:
         """
         reason = describe(error)
         self._log.warning("attempt_failed", attempt=attempt, error=reason)
+        self._retried(_kind(error))
         self._keeper.report(error=reason, caught_up_at=None)
         longest = _LONGEST_TOKEN_PAUSE if isinstance(error, TokenUnavailable) else _LONGEST_PAUSE
         ceiling = min(longest, _FIRST_PAUSE * 2 ** min(attempt - 1, 10))
@@ -71,3 +81,13 @@ class Patience:
             self.check()
             time.sleep(min(left, _LOOK_AROUND))
         self.check()
+
+
+def _kind(error: BaseException) -> str:
+    if isinstance(error, TokenUnavailable):
+        return "no_token"
+    if is_throttled(error):
+        return "throttled"
+    if isinstance(error, OperationFailure) and error.code in _CONFLICTS:
+        return "conflict"
+    return "network" if isinstance(error, ConnectionFailure) else "other"

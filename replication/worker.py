@@ -1,6 +1,7 @@
 """One slice of work on one stream: take the lease, fence the past, work, hand over."""
 
 from collections.abc import Callable
+from functools import partial
 
 import structlog
 
@@ -8,7 +9,7 @@ from replication.claims import Claims
 from replication.endpoints import stream_endpoint
 from replication.errors import Interrupted
 from replication.lease import LeaseKeeper, Leases
-from replication.metrics import count_lease_change
+from replication.metrics import count_lease_change, count_retry
 from replication.mongo import Purpose
 from replication.owner import Owner
 from replication.part_worker import PartWorker
@@ -76,7 +77,8 @@ def _attempt(
         if grant is None:
             return SliceResult(Outcome.NO_LEASE)
         with LeaseKeeper(leases, grant) as keeper:
-            patience = Patience(keeper, wanted, log=bound)
+            retried = partial(count_retry, spec.flow_name, spec.source.collection)
+            patience = Patience(keeper, wanted, log=bound, retried=retried)
             position = take_over(client, tracker, grant, patience)
             Claims(control_database(client)).take(spec)
             count_lease_change(spec.flow_name, spec.source.collection)

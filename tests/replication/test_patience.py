@@ -5,7 +5,7 @@ from typing import cast
 
 import pytest
 import structlog
-from pymongo.errors import AutoReconnect
+from pymongo.errors import AutoReconnect, OperationFailure
 
 from replication.errors import TokenUnavailable
 from replication.lease import LeaseKeeper
@@ -39,3 +39,22 @@ def test_pauses_for_a_token_stay_short(error: Exception, least: float, below: fl
     patience.pause(20, error)
     assert least <= time.monotonic() - began < below
     assert len(keeper.errors) == 1
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (TokenUnavailable("No Entra token"), "no_token"),
+        (AutoReconnect("connection closed"), "network"),
+        (OperationFailure("too many requests", 16500), "throttled"),
+        (OperationFailure("a conflict", 112), "conflict"),
+        (OperationFailure("no primary", 189), "other"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_failures_have_few_kinds(error: Exception, kind: str) -> None:
+    told: list[str] = []
+    keeper = cast(LeaseKeeper, HeldLease())
+    patience = Patience(keeper, lambda: True, log=structlog.get_logger(), retried=told.append)
+    patience.pause(1, error)
+    assert told == [kind]
