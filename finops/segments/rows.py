@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from finops.costs.metrics import Metric
-from finops.focus import Kind
+from finops.focus import SAME_PROVIDER, Kind
 from finops.segments import values
 from finops.segments.schema import (
     AMOUNT,
@@ -106,6 +106,8 @@ class _Reader:
     def column(self, column: SegmentColumn) -> pa.Array:
         """The column as it stands where every value has the right type, else value by value."""
         found = [document.get(column.focus) for document in self._batch]
+        if column.focus in SAME_PROVIDER:
+            found = self._either(found, *SAME_PROVIDER)
         if column.kind in {Kind.JSON, Kind.KEY_VALUE}:
             return pa.array([values.json_text(value) for value in found], pa.string())
         try:
@@ -115,6 +117,13 @@ class _Reader:
         except (pa.ArrowInvalid, pa.ArrowTypeError, AttributeError):
             convert = _CONVERSIONS.get(column.arrow, values.text)
             return pa.array(self.converted(column.focus, convert), column.arrow)
+
+    def _either(self, found: list[Any], *names: str) -> list[Any]:
+        """What is null, from whichever of the columns is not."""
+        return [
+            value if value is not None else next(filter(None, map(document.get, names)), None)
+            for value, document in zip(found, self._batch, strict=True)
+        ]
 
     def converted(
         self, name: str, convert: Callable[[object], tuple[Any, Defect | None]]

@@ -26,7 +26,8 @@ ROW_COUNT = "rows"
 TAGS = "tags"
 OTHER = "other"
 # Raise it when what the builder writes changes in meaning: segments of an older layout are rebuilt.
-LAYOUT = 2  # 2: with sums over a file's month
+# 2: with sums over a file's month; 3: a provider under either of its names
+LAYOUT = 3
 
 
 class Role(Enum):

@@ -1,5 +1,6 @@
 """Rows become documents; what is wrong with them is counted, by rule and column."""
 
+import csv
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -144,3 +145,25 @@ def test_examples_are_few_cut_and_of_the_cell_alone(tmp_path: Path) -> None:
     cells = defects.counts[Rule.NOT_A_NUMBER, "ListCost"].cells
     assert cells == ["x", "y" * 79 + "…", "z"]
     assert defects.counts[Rule.NEGATIVE_COST, "BilledCost"].cells == ["-1"]
+
+
+def test_a_file_of_focus_1_4_is_read_under_its_names(tmp_path: Path) -> None:
+    renamed = {"ProviderName": "ServiceProviderName", "PublisherName": "HostProviderName"}
+    later = {renamed.get(name, name): text for name, text in ROW.items()}
+    later |= {
+        "InvoiceDetailId": "i-1",
+        "AllocatedTags": '{"team": "a"}',
+        "AllocatedMethodDetails": '{"b": 1, "a": 2}',
+        "ContractApplied": "not json",
+        "CommitmentProgramEligibilityDetails": "NULL",
+    }
+    path = tmp_path / "later.csv"
+    head, cells = zip(*later.items(), strict=True)
+    with path.open("w", newline="") as file:
+        csv.writer(file).writerows([head, cells])
+    (document,), defects = normalised(path)
+    assert document["ServiceProviderName"] == document["HostProviderName"] == "Microsoft"
+    assert "ProviderName" not in document
+    assert document["AllocatedTags"] == {"team": "a"}
+    assert document["AllocatedMethodDetails"] == '{"a":"2","b":"1"}'
+    assert found(defects) == {(Rule.NOT_JSON, "ContractApplied"): 1}

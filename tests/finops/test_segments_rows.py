@@ -204,3 +204,16 @@ def test_sums_are_exact(charges: list[tuple[str, Decimal | None]]) -> None:
         for _, cost in (one for one in charges if one[0] == currency):
             expected = EXACT.add(expected, cost or 0)
         assert Decimal(totals[currency][Metric.BILLED]["sum"]) == expected
+
+
+def test_a_provider_is_found_under_either_of_its_names() -> None:
+    found = read(
+        {"ProviderName": "AWS"},
+        {"ServiceProviderName": "Microsoft", "HostProviderName": "Other"},
+        {"ProviderName": "Old", "ServiceProviderName": "New"},
+        {},
+    )
+    assert found.table["provider_name"].to_pylist() == ["AWS", "Microsoft", "Old", None]
+    assert found.table["service_provider_name"].to_pylist() == ["AWS", "Microsoft", "New", None]
+    assert found.table["publisher_name"].to_pylist() == [None] * 4
+    assert found.table["host_provider_name"].to_pylist() == [None, "Other", None, None]
