@@ -229,8 +229,8 @@ RENAMED: Mapping[str, str] = MappingProxyType(
     {"ProviderName": "ServiceProviderName", "PublisherName": "HostProviderName"}
 )
 
-# Where one is null, the other says the same: releases to 1.2 have the first, from 1.4 on the second.
-# (HostProviderName took PublisherName's place in the list, and means another company.)
+# Where one is null, the other says the same: releases up to 1.2 have the first alone, 1.4 has the
+# second. (HostProviderName took PublisherName's place in the list, and means another company.)
 SAME_PROVIDER = ("ProviderName", "ServiceProviderName")
 
 _BY_LOWER_NAME = {name.lower(): column for name, column in {**COLUMNS, **AZURE_COLUMNS}.items()}
