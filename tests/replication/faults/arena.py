@@ -29,6 +29,7 @@ from tests.replication.running import Document, raw
 from tests.waiting import wait_until
 
 RECOVERY = 20.0  # seconds that a flow may stand still after a kill
+PATIENCE = 60.0  # seconds for anything else, on a busy machine too
 _SETTLED = 90.0  # seconds for everything to be applied once changes have ended
 
 
@@ -150,7 +151,7 @@ class Arena:
         found = [each for each in control.find() if each["_id"].endswith(ending)]
         return found[0] if found else {}
 
-    def wait_until_consistent(self, timeout: float = 60.0) -> None:
+    def wait_until_consistent(self, timeout: float = 2 * PATIENCE) -> None:
         def consistent() -> bool:
             self.must_be_well()
             return all(self.position(name).get("consistent_since") for name in COLLECTIONS)
@@ -164,7 +165,7 @@ class Arena:
             yield
         self.settle()
 
-    def wait_for_progress(self, timeout: float = RECOVERY) -> float:
+    def wait_for_progress(self, timeout: float = PATIENCE) -> float:
         """Wait until the rows' position moves under an owner; return the seconds it took."""
         began = time.monotonic()
         before = self._stand()
@@ -176,7 +177,7 @@ class Arena:
         wait_until(moved, timeout=timeout, what="the flow goes on")
         return time.monotonic() - began
 
-    def wait_for_epoch_after(self, epoch: int, timeout: float = RECOVERY) -> float:
+    def wait_for_epoch_after(self, epoch: int, timeout: float = PATIENCE) -> float:
         """Wait until the rows have a later owner than that; return the seconds it took."""
         began = time.monotonic()
 

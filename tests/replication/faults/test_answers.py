@@ -2,7 +2,7 @@
 
 import random
 
-from tests.replication.faults.arena import RECOVERY, Arena, Size
+from tests.replication.faults.arena import PATIENCE, Arena, Size
 from tests.replication.faults.conftest import NewArena
 from tests.replication.faults.matrix import ANSWERS, Fault, Operation, Pair, covers
 from tests.replication.faults.rules import Failure, Moment, On, Rule, Rules
@@ -73,7 +73,7 @@ def test_a_stream_outlives_what_a_server_answers(pair: Pair, new_arena: NewArena
             if pair.operation is Operation.AGGREGATE:
                 # A stream is opened once, unless it breaks.
                 arena.source.rules.cut(On("getMore", ROWS))
-            rule.wait(RECOVERY, count=times)
+            rule.wait(PATIENCE, count=times)
             arena.wait_for_progress()
     arena.verdict()
 
@@ -87,7 +87,7 @@ def test_a_snapshot_outlives_what_the_destination_answers(pair: Pair, new_arena:
     rules = [inject(arena, pair, chance, skip=1) for chance in chances]
     arena.start_worker()
     for rule, times in rules:
-        rule.wait(RECOVERY, count=times)
+        rule.wait(PATIENCE, count=times)
     arena.wait_until_consistent()
     with arena.changing():
         arena.wait_for_progress()
@@ -102,8 +102,8 @@ def test_a_snapshot_outlives_what_the_source_answers(pair: Pair, new_arena: NewA
         rule, times = inject(arena, pair, chance)
         held = arena.destination.rules.hold(On("insert", ROWS))
         worker = arena.start_worker()
-        rule.wait(RECOVERY, count=times)
-        held.wait(RECOVERY)  # the part is being copied in spite of it
+        rule.wait(PATIENCE, count=times)
+        held.wait(PATIENCE)  # the part is being copied in spite of it
         worker.kill()
         held.drop()
     arena.start_worker()

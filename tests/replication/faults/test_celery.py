@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.replication.faults.arena import RECOVERY, Size
+from tests.replication.faults.arena import PATIENCE, RECOVERY, Size
 from tests.replication.faults.celery_arena import SUPERVISOR, CeleryArena
 from tests.replication.faults.matrix import Fault, Operation, Pair, covers
 from tests.replication.faults.rules import Moment, On
@@ -45,12 +45,12 @@ def test_a_supervisor_that_is_killed_holds_nobody_up(pair: Pair, arena: CeleryAr
             held = arena.destination.rules.hold(
                 On("aggregate", "leases"), moment=chance.choice(tuple(Moment))
             )
-            held.wait(RECOVERY)
+            held.wait(PATIENCE)
             supervisor.kill()
             held.drop()
             supervisor = arena.start_celery(SUPERVISOR)
             owner.kill()
-            arena.wait_for_progress()
+            arena.wait_for_progress(RECOVERY)
             owner = spare
     arena.verdict()
 
@@ -82,16 +82,16 @@ def test_a_snapshot_outlives_the_broker(pair: Pair, arena: CeleryArena) -> None:
     arena.start_celery(SUPERVISOR)
     arena.start_beat()
     arena.start_celery()
-    held.wait(RECOVERY)
+    held.wait(PATIENCE)
     with arena.changing():
         for _chance in chances:
-            held.wait(RECOVERY)
+            held.wait(PATIENCE)
             arena.stop_broker()
             arena.start_broker()
             following = arena.destination.rules.hold(On("insert", ROWS))
             held.release()
             held = following
-        held.wait(RECOVERY)
+        held.wait(PATIENCE)
         held.release()
         arena.wait_until_consistent()
     arena.verdict()
@@ -125,7 +125,7 @@ def test_messages_that_come_again_and_again_do_nothing_twice(
             for _chance in arena.rounds():
                 held = arena.destination.rules.hold(On("insert", ROWS))
                 send()
-                held.wait(RECOVERY)
+                held.wait(PATIENCE)
                 send()
                 held.release()
             arena.start_beat()

@@ -4,7 +4,7 @@ import random
 import time
 from collections.abc import Callable, Mapping
 
-from tests.replication.faults.arena import RECOVERY, Arena, Size
+from tests.replication.faults.arena import PATIENCE, RECOVERY, Arena, Size
 from tests.replication.faults.conftest import NewArena
 from tests.replication.faults.matrix import Fault, Operation, Pair, covers
 from tests.replication.faults.rules import Holds, Moment, On
@@ -12,7 +12,6 @@ from tests.replication.faults.workers import Process
 from tests.replication.faults.workload import ROWS
 
 _MOMENTS = (Operation.AFTER_READ, Operation.BEFORE_COMMIT, Operation.DURING_COMMIT)
-_HELD = RECOVERY  # seconds until a stream sends the command that is waited for
 # A chunk has at most a thousand documents, and every round lets some of them pass.
 _SNAPSHOT = Size(keys=24_000)
 
@@ -35,7 +34,7 @@ def hold_part(arena: Arena, chance: random.Random, *, not_of: str = "") -> Holds
 
 
 def caught(arena: Arena, held: Holds) -> Process:
-    return arena.worker(held.wait(_HELD).worker)
+    return arena.worker(held.wait(PATIENCE).worker)
 
 
 def kill(arena: Arena, held: Holds, chance: random.Random) -> None:
@@ -48,7 +47,7 @@ def kill(arena: Arena, held: Holds, chance: random.Random) -> None:
     arena.start_worker()
     if chance.random() < 0.5:
         held.drop()
-    arena.wait_for_epoch_after(epoch)
+    arena.wait_for_epoch_after(epoch, RECOVERY)
     held.release()
 
 
@@ -97,7 +96,8 @@ def test_a_stream_goes_on_where_its_worker_was(pair: Pair, new_arena: NewArena) 
             caught(arena, held)
             began = time.monotonic()
             MEET[pair.fault](arena, held, chance)
-            arena.wait_for_progress(RECOVERY - (time.monotonic() - began))
+            spent = time.monotonic() - began
+            arena.wait_for_progress(RECOVERY - spent if pair.fault is Fault.SIGKILL else PATIENCE)
     arena.verdict()
 
 

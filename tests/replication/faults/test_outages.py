@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 import pytest
 
 from tests.conftest import free_port
-from tests.replication.faults.arena import RECOVERY, Arena, Size
+from tests.replication.faults.arena import PATIENCE, Arena, Size
 from tests.replication.faults.conftest import NewArena
 from tests.replication.faults.matrix import Fault, Operation, Pair, covers
 from tests.replication.faults.rules import Holds, On
@@ -70,7 +70,7 @@ def test_a_snapshot_outlives_a_restart(
     arena.start_worker()
     for chance in arena.rounds():
         held = hold_part(arena)
-        held.wait(RECOVERY)
+        held.wait(PATIENCE)
         restart(pair.fault, chance)
         held.release()
     arena.wait_until_consistent()
@@ -108,7 +108,7 @@ def test_a_history_that_is_lost_during_a_snapshot_is_answered_by_another(
     held = hold_part(arena)
     arena.start_worker()
     for number, chance in enumerate(arena.rounds(), start=1):
-        held.wait(RECOVERY)
+        held.wait(PATIENCE)
         LOSE_BESIDE_SNAPSHOT[pair.fault](arena, chance)
         held.release()
         arena.workload.step()

@@ -9,7 +9,7 @@ import pytest
 from sandbox.entra.directory import REPLICATOR_CLIENT_ID, TENANT_ID
 from sandbox.entra.faults import Endpoints, FaultKind
 from sandbox.entra.server import EntraServer
-from tests.replication.faults.arena import RECOVERY, Arena, Size
+from tests.replication.faults.arena import PATIENCE, Arena, Size
 from tests.replication.faults.matrix import Fault, Operation, Pair, covers
 from tests.replication.faults.proxy import Proxy
 from tests.replication.faults.rules import On
@@ -116,7 +116,7 @@ def test_a_snapshot_outlives_an_outage_of_entra(
 ) -> None:
     for chance in arena.rounds():
         held = arena.destination.rules.hold(On("insert", ROWS))
-        held.wait(RECOVERY)
+        held.wait(PATIENCE)
         outage(arena, entra, chance.choice((FaultKind.STATUS, FaultKind.DROPPED)))
         held.release()
     arena.wait_until_consistent()

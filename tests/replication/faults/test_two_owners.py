@@ -2,24 +2,34 @@
 
 from datetime import UTC, datetime
 
-from tests.replication.faults.arena import RECOVERY, Arena, Size
+from tests.replication.faults.arena import PATIENCE, Arena, Size
 from tests.replication.faults.conftest import NewArena
 from tests.replication.faults.matrix import Fault, Operation, Pair, covers
 from tests.replication.faults.rules import On
 from tests.replication.faults.workload import ROWS
+from tests.waiting import wait_until
 
 _SNAPSHOT = Size(keys=24_000)
 _LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
 
 
-def free_lease(arena: Arena, *, remove: bool) -> None:
-    """Let another slice of the rows begin at once: forget the lease, or that it is held."""
+def begin_another(arena: Arena, *, remove: bool) -> None:
+    """Let another slice of the rows begin: forget the lease, or that it is held.
+
+    Its owner renews it now and then, and may be the quicker one.
+    """
     leases = arena.clients[1]["replication"]["leases"]
-    chosen = {"_id": arena.position(ROWS)["_id"]}
-    if remove:
-        leases.delete_one(chosen)
-    else:
-        leases.update_one(chosen, {"$set": {"expires": _LONG_AGO}})
+    chosen, before = {"_id": arena.position(ROWS)["_id"]}, arena.epoch()
+
+    def begun() -> bool:
+        if remove:
+            leases.delete_one(chosen)
+        else:
+            leases.update_one(chosen, {"$set": {"expires": _LONG_AGO}})
+        arena.must_be_well()
+        return arena.epoch() > before
+
+    wait_until(begun, timeout=PATIENCE, what="another slice begins")
 
 
 @covers([Fault.TWO_SLICES], [Operation.STREAM])
@@ -34,10 +44,8 @@ def test_of_two_slices_of_a_stream_one_writes(pair: Pair, new_arena: NewArena) -
         with arena.changing():
             arena.wait_for_progress()
             held = arena.destination.rules.hold(On("commitTransaction", ROWS))
-            held.wait(RECOVERY)
-            epoch = arena.epoch()
-            free_lease(arena, remove=chance.random() < 0.5)
-            arena.wait_for_epoch_after(epoch)
+            held.wait(PATIENCE)
+            begin_another(arena, remove=chance.random() < 0.5)
             held.release()
             arena.wait_for_progress()
     arena.verdict()
@@ -51,10 +59,8 @@ def test_of_two_slices_of_a_snapshot_one_goes_on(pair: Pair, new_arena: NewArena
         arena.start_worker()
     for chance in arena.rounds():
         held = arena.destination.rules.hold(On("insert", ROWS))
-        held.wait(RECOVERY)
-        epoch = arena.epoch()
-        free_lease(arena, remove=chance.random() < 0.5)
-        arena.wait_for_epoch_after(epoch)
+        held.wait(PATIENCE)
+        begin_another(arena, remove=chance.random() < 0.5)
         held.release()
     arena.wait_until_consistent()
     with arena.changing():
