@@ -7,21 +7,21 @@ are one line together.
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import datetime
 from decimal import Decimal, localcontext
 from itertools import accumulate
 
 from accounts.scopes import Scope
-from finops.costs.engine import Engine, engine
-from finops.costs.explore_frame import Frame, frame_of
-from finops.costs.explore_sql import Cell, Key, Selection, read_cells, source_of
+from finops.costs.engine import engine
+from finops.costs.explore_frame import Frame
+from finops.costs.explore_sql import Cell, Key, read_cells, source_of
+from finops.costs.explore_visit import visit
 from finops.costs.figures import change_of
 from finops.costs.kept import Kept
-from finops.costs.overview import NoCostData, NoCostsInScope
-from finops.costs.periods import Period, month_start, months_before
-from finops.costs.published import Kind, Published, published
-from finops.costs.question import Basis, Comparison, Order, Preset, Question
-from finops.costs.visible import VisibleRows, filter_of, visible
+from finops.costs.periods import Period
+from finops.costs.published import Kind
+from finops.costs.question import Comparison, Order, Question
+from finops.costs.units import Unit
 from finops.models import Dataset
 from finops.segments.values import EXACT
 
@@ -70,8 +70,9 @@ class Answer:
     dataset: str
     version: int
     built_at: datetime
-    currency: str
+    unit: Unit
     currencies: tuple[str, ...]  # those with rows, most rows first
+    convertible: bool  # whether Azure's amounts in US dollars are an additional choice
     data: Period  # the span of all charge days, whatever the filters
     frame: Frame
     lines: tuple[Line, ...]
@@ -79,6 +80,11 @@ class Answer:
     total: Line
     previous_steps: tuple[Decimal, ...] | None  # per bucket, as ``Line.steps``
     read: Kind  # whether the roll-up answered or the rows
+
+    @property
+    def currency(self) -> str:
+        """What its amounts are written in."""
+        return self.unit.currency
 
 
 @dataclass(slots=True)
@@ -109,49 +115,13 @@ _answers: Kept[Answer] = Kept(64)
 def explore(dataset: Dataset, scope: Scope, question: Question) -> Answer:
     """Answer ``question`` from the rows of ``dataset`` within ``scope``.
 
-    A currency that the scope does not have gives the one with the most rows, which the answer
-    names. Kept in the process until the data set has a new version. Raises NoCostData when the data
-    set has no charges, NoCostsInScope when none is within a scope that is not all, and
-    CostQueryFailed.
+    Its currency may be ``units.CONVERTED``. One that the scope does not have gives the one with the
+    most rows, which the answer names. Kept in the process until the data set has a new version.
+    Raises NoCostData when the data set has no charges, NoCostsInScope when none is within a scope
+    that is not all, and CostQueryFailed.
     """
     key = (dataset.pk, dataset.version, dataset.published_at, scope, question)
     return _answers.get(key, lambda: _explore(dataset, scope, question))
-
-
-@dataclass(frozen=True, slots=True)
-class Visit:
-    """What every read of the explorer starts from: the rows of a scope, and the frame of time."""
-
-    manifest: Published
-    rows: VisibleRows
-    built_at: datetime
-    currency: str
-    frame: Frame
-    selection: Selection
-
-
-def visit(dataset: Dataset, scope: Scope, question: Question) -> Visit:
-    """Find the currency, the days and the rows of ``question``. Raises as ``explore`` does."""
-    manifest = published(dataset)
-    rows = visible(manifest, scope, engine())
-    if rows is None or dataset.published_at is None:
-        if not scope.is_all:
-            raise NoCostsInScope(f"Data set {dataset.name!r} has no charges within the scope.")
-        raise NoCostData(f"Data set {dataset.name!r} has no charges yet.")
-    known = rows.by_currency
-    currency = question.currency if question.currency in known else next(iter(known))
-    span = rows.span
-    if question.basis is Basis.BILLING and question.when is Preset.EVERYTHING:
-        span = _billing_span(manifest, scope, engine()) or span
-    frame = frame_of(question, span)
-    selection = Selection(
-        scope=scope,
-        currency=currency,
-        basis=question.basis,
-        periods=frame.periods,
-        filters=question.filters,
-    )
-    return Visit(manifest, rows, dataset.published_at, currency, frame, selection)
 
 
 def _explore(dataset: Dataset, scope: Scope, question: Question) -> Answer:
@@ -169,7 +139,7 @@ def _explore(dataset: Dataset, scope: Scope, question: Question) -> Answer:
             found.frame,
             engine(),
             groups=question.groups,
-            metric=question.metric,
+            measure=found.unit.column(question.metric),
             top=question.top,
         )
         if source is not None
@@ -182,7 +152,8 @@ def _explore(dataset: Dataset, scope: Scope, question: Question) -> Answer:
             dataset=dataset.name,
             version=dataset.version,
             built_at=found.built_at,
-            currency=found.currency,
+            unit=found.unit,
+            convertible=found.convertible,
             currencies=tuple(found.rows.by_currency),
             data=found.rows.span,
             frame=found.frame,
@@ -273,21 +244,3 @@ def _sorted(lines: list[Line], question: Question) -> tuple[Line, ...]:
     if order is Order.NAME:
         return tuple(lines if question.ascending else reversed(lines))
     return tuple(sorted(lines, key=_KEYS[order], reverse=not question.ascending))
-
-
-def _billing_span(manifest: Published, scope: Scope, engine: Engine) -> Period | None:
-    """The billing periods that there are; None where no row has one."""
-    within = filter_of(scope)
-    scan = manifest.scan("rollup", manifest.days, engine.store, monthly_before=date.max)
-    found = engine.fetch(
-        f"""
-        SELECT min(make_timestamp(epoch_us(billing_period_start))::DATE),
-               max(make_timestamp(epoch_us(billing_period_start))::DATE)
-        FROM {scan.sql} WHERE {within.sql}
-        """,  # noqa: S608 - from the constants above
-        {**scan.parameters, **within.parameters},
-    )
-    first, last = found[0]
-    if not isinstance(first, date) or not isinstance(last, date):
-        return None
-    return Period(month_start(first), months_before(month_start(last), -1))

@@ -11,9 +11,10 @@ from typing import Any
 
 from accounts.scopes import Scope
 from finops.costs.engine import engine
-from finops.costs.explore import Visit, visit
 from finops.costs.explore_sql import Source, source_of
+from finops.costs.explore_visit import Visit, visit
 from finops.costs.question import Question
+from finops.costs.units import Unit
 from finops.models import Dataset
 from finops.segments.schema import CHARGE_DAY, COLUMNS, OTHER, TAGS, TIME
 
@@ -45,7 +46,7 @@ class Row:
 class RowsPage:
     """Some rows in order, and whether there are others before and after them."""
 
-    currency: str
+    unit: Unit
     rows: tuple[Row, ...]
     has_earlier: bool
     has_later: bool
@@ -73,7 +74,7 @@ def rows_page(
         rows.reverse()
     backwards = before is not None
     return RowsPage(
-        currency=found.currency,
+        unit=found.unit,
         rows=tuple(rows),
         has_earlier=more if backwards else after is not None,
         has_later=backwards or more,

@@ -11,13 +11,13 @@ from finops.costs.buckets import Grain
 from finops.costs.dimensions import Dimension, expression, needs_rows
 from finops.costs.engine import Engine
 from finops.costs.explore_frame import Frame
-from finops.costs.metrics import Metric
 from finops.costs.periods import Period
 from finops.costs.published import Kind, Published, PublishedDay
 from finops.costs.question import MOST_GROUPS, Basis, Filter
+from finops.costs.units import IN_UNIT, Unit
 from finops.costs.visible import filter_of
-from finops.segments.rows import NO_CURRENCY
 from finops.segments.schema import SegmentSchema, configured_schema
+from finops.segments.schema import missing as missing_of
 
 Key = tuple[str | None, ...]
 
@@ -30,10 +30,10 @@ _STEP: dict[Grain, str] = {"day": "moment", "month": "date_trunc('month', moment
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """The rows within a scope, of one currency, of some periods, that pass the filters."""
+    """The rows within a scope, of one unit, of some periods, that pass the filters."""
 
     scope: Scope
-    currency: str
+    unit: Unit
     basis: Basis
     periods: tuple[Period, ...]
     filters: tuple[Filter, ...]
@@ -52,12 +52,6 @@ class Source:
     def count(self) -> str:
         """SQL that counts rows of the data."""
         return 'sum("rows")' if self.kind == "rollup" else "count(*)"
-
-    def missing(self, metric: Metric) -> str:
-        """SQL that counts the rows without the metric."""
-        if self.kind == "rollup":
-            return f"sum({metric.missing_column})"
-        return f"count(*) - count({metric.column})"
 
 
 def source_of(
@@ -106,13 +100,9 @@ def _conditions(
     within = filter_of(selection.scope)
     parameters: dict[str, Any] = {
         **within.parameters,
-        "no_currency": NO_CURRENCY,
-        "currency": selection.currency,
+        **selection.unit.parameters,
     }
-    conditions = [
-        "coalesce(nullif(billing_currency, ''), $no_currency) = $currency",
-        within.sql,
-    ]
+    conditions = [IN_UNIT, within.sql]
     moment = _MOMENT[selection.basis]
     ranges = []
     for number, period in enumerate(selection.periods):
@@ -152,10 +142,10 @@ def read_cells(
     engine: Engine,
     *,
     groups: tuple[Dimension, ...],
-    metric: Metric,
+    measure: str,
     top: int,
 ) -> list[Cell]:
-    """The sums of the ``top`` largest groups and of all others together, step by step.
+    """A measure's sums for the ``top`` largest groups and for all others together, step by step.
 
     A group's size is that of its cost, or of its cost before where that is larger, whatever the
     sign: so a large credit, and a large cost that is gone, are seen. Raises CostQueryFailed.
@@ -163,7 +153,7 @@ def read_cells(
     keys, parameters = _keys(source, groups)
     before = frame.previous or Period(frame.period.start, frame.period.start)
     found = engine.fetch(
-        _sql(source, frame, keys, metric),
+        _sql(source, frame, keys, measure),
         {
             **source.parameters,
             **parameters,
@@ -177,15 +167,15 @@ def read_cells(
     return [_cell(row, len(groups), top) for row in found]
 
 
-def _sql(source: Source, frame: Frame, keys: str, metric: Metric) -> str:
+def _sql(source: Source, frame: Frame, keys: str, measure: str) -> str:
     # Of the roll-up few groups are left, so they are summed once and kept. Rows may have as many
     # groups as there are rows: they are read twice instead, so that memory stays bounded.
     if source.kind == "rollup":
-        kept, amount = "MATERIALIZED", f"sum({metric.column})"
-        missing, count, grouped = source.missing(metric), source.count, "GROUP BY ALL"
+        kept, amount = "MATERIALIZED", f"sum({measure})"
+        missing, count, grouped = f"sum({missing_of(measure)})", source.count, "GROUP BY ALL"
     else:
-        kept, amount = "NOT MATERIALIZED", metric.column
-        missing, count, grouped = f"({metric.column} IS NULL)::INTEGER", "1", ""
+        kept, amount = "NOT MATERIALIZED", measure
+        missing, count, grouped = f"({measure} IS NULL)::INTEGER", "1", ""
     return f"""
     WITH chosen AS (
         SELECT *, {_MOMENT[frame.basis]} AS moment FROM {source.sql}

@@ -16,8 +16,8 @@ from finops.costs.dimensions import (
     needs_rows,
 )
 from finops.costs.engine import CostQueryFailed, engine
-from finops.costs.explore import visit
 from finops.costs.explore_sql import Selection, schema_of, source_of
+from finops.costs.explore_visit import visit
 from finops.costs.periods import DAY, Period
 from finops.costs.published import Kind, published
 from finops.costs.question import Filter, Question
@@ -64,7 +64,7 @@ def values_of(
     chosen = own.values if own else frozenset()
     selection = Selection(
         scope=scope,
-        currency=found.currency,
+        unit=found.unit,
         basis=question.basis,
         periods=(found.frame.period,),
         filters=question.unfiltered(dimension),
@@ -83,7 +83,7 @@ def values_of(
             f"""
             WITH found AS (
                 SELECT {value.sql} AS value, {source.count} AS n,
-                       sum({question.metric.column}) AS cost
+                       sum({found.unit.column(question.metric)}) AS cost
                 FROM {source.sql} GROUP BY 1
             ), marked AS (
                 SELECT *, CASE WHEN value IS NULL THEN $chosen_none
@@ -111,7 +111,7 @@ def values_of(
     values += [Value(text, 0, Decimal(0), True) for text in absent]
     return Values(
         dimension=dimension,
-        currency=found.currency,
+        currency=found.unit.currency,
         values=tuple(sorted(values, key=_order)),
         matching=listed[0][-1] if listed else 0,
     )

@@ -20,6 +20,7 @@ from finops.costs.question import (
     Preset,
     Question,
 )
+from finops.costs.units import CONVERTED, choice_of
 from finops.explore.links import values_url, without_filter
 from finops.explore.query_string import CUSTOM, pairs
 
@@ -103,17 +104,15 @@ class Form:
     state: tuple[tuple[str, str], ...]  # the whole question, for the forms beside
 
 
-def form_of(question: Question, answer: Answer | None, tags: Sequence[Dimension]) -> Form:
+def form_of(question: Question, answer: Answer, tags: Sequence[Dimension]) -> Form:
     """The form that asks ``question``; ``tags`` are the tag keys that it offers."""
-    period = answer.frame.period if answer is not None else None
-    if not isinstance(question.when, Preset):
-        period = question.when
+    period = answer.frame.period if isinstance(question.when, Preset) else question.when
     return Form(
         selects=tuple(_selects(question, answer, tags)),
         further=tuple(_further(question)),
         is_further=_FURTHER(question) != _FURTHER(Question()),
-        first_day=period.start.isoformat() if period else "",
-        last_day=period.last.isoformat() if period else "",
+        first_day=period.start.isoformat(),
+        last_day=period.last.isoformat(),
         cumulative=question.cumulative,
         hidden=tuple(pairs(question, without=[name for name in _FIELDS if name != "sort"])),
         chips=chips_of(question),
@@ -128,9 +127,7 @@ def form_of(question: Question, answer: Answer | None, tags: Sequence[Dimension]
     )
 
 
-def _selects(
-    question: Question, answer: Answer | None, tags: Sequence[Dimension]
-) -> Iterable[Select]:
+def _selects(question: Question, answer: Answer, tags: Sequence[Dimension]) -> Iterable[Select]:
     yield Select("metric", "metric", "Cost", options=_choices(Metric, question.metric))
     custom = not isinstance(question.when, Preset)
     presets = _choices(Preset, question.when)
@@ -149,13 +146,16 @@ def _selects(
     yield Select(
         "compare", "compare", "Compare with", options=_choices(Comparison, question.comparison)
     )
-    currencies = sorted(answer.currencies) if answer is not None else ()
-    if answer is not None and len(currencies) > 1:
+    units = [(code, code) for code in sorted(answer.currencies)]
+    if answer.convertible:
+        units.append((CONVERTED, "All in USD"))
+    if len(units) > 1:
+        chosen_unit = choice_of(answer.unit)
         yield Select(
             "currency",
             "currency",
             "Currency",
-            options=tuple(Option(code, code, code == answer.currency) for code in currencies),
+            options=tuple(Option(code, label, code == chosen_unit) for code, label in units),
         )
 
 

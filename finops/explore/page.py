@@ -166,6 +166,8 @@ def _notes(answer: Answer) -> Iterator[str]:
         yield f"{subject} no {answer.question.metric.label.lower()} and add nothing."
     if previous is not None and previous.start < answer.data.start:
         yield f"The data begins with {day(answer.data.start)}: the comparison is with less."
+    if answer.unit.converted:
+        yield "In the US dollars that Azure states; rows without them add nothing."
     if answer.question.grain == "day" and answer.frame.grain == "month":
         yield "So many days are shown by month."
 

@@ -208,7 +208,7 @@ class _Reader:
 
     def currency(self) -> str | None:
         text = self.text("currency")
-        if len(text) > 8 or not text.isascii() or not text.isprintable():
+        if len(text) > 20 or not text.isascii() or not text.isprintable():
             self._ignored("currency", "it is a code such as EUR")
             return None
         return text or None

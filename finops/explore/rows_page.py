@@ -15,6 +15,7 @@ from finops.costs.explore import Answer
 from finops.costs.explore_rows import COLUMN_NAMES, Place, Row, RowsPage
 from finops.costs.metrics import Metric
 from finops.costs.question import Question
+from finops.costs.units import Unit
 from finops.explore.form import Chip, chips_of
 from finops.explore.links import explore_url, export_url
 from finops.explore.query_string import Pairs, pairs
@@ -100,7 +101,7 @@ def present_rows(
         ),
         rows=tuple(
             tuple(
-                _cell(value, name, page.currency)
+                _cell(value, name, page.unit)
                 for value, name in zip(row.values, columns, strict=True)
             )
             for row in page.rows
@@ -133,12 +134,12 @@ def _is_number(rows: Sequence[Row], at: int) -> bool:
     return any(isinstance(row.values[at], Decimal) for row in rows)
 
 
-def _cell(value: Any, name: str, currency: str) -> Cell:
+def _cell(value: Any, name: str, unit: Unit) -> Cell:
     match value:
         case None:
             return Cell("–", name in _COSTS)
-        case Decimal() if name in _COSTS:
-            amount = Amount(value, currency)
+        case Decimal() if name in _COSTS and not unit.converted:
+            amount = Amount(value, unit.currency)
             return Cell(amount.text, True, amount)
         case Decimal():
             return Cell(exact(value), True)

@@ -22,6 +22,7 @@ from finops.costs.explore_rows import rows_page
 from finops.costs.explore_values import tag_dimensions, values_of
 from finops.costs.overview import NoCostData, NoCostsInScope
 from finops.costs.question import Comparison
+from finops.explore.currencies import asked_by, settled
 from finops.explore.form import form_of
 from finops.explore.links import explore_url
 from finops.explore.page import present
@@ -73,21 +74,18 @@ def explorer(request: GuardedRequest, dataset: Dataset) -> HttpResponse:
     scope = request.permission.scope_for(PermissionLevel.VIEWER)
     if not request.GET and (view := default_for(request.user, dataset)) is not None:
         return redirect("finops:explore-view", view.pk)
-    asked = parse(request.GET)
+    asked = asked_by(request)
     found = explore(dataset, scope, asked.question)
-    tags = tag_dimensions(dataset, scope)
-    response = render(
-        request,
-        "finops/explore.html",
-        {
-            "page": present(found),
-            "form": form_of(asked.question, found, tags),
-            "problems": asked.problems,
-            "views": views_for(request.user, dataset),
-            "analyst": has_permission(request, PermissionLevel.ANALYST),
-            "scope": scope,
-        },
-    )
+    asked = settled(request, asked, found)
+    context = {
+        "page": present(found),
+        "form": form_of(asked.question, found, tag_dimensions(dataset, scope)),
+        "problems": asked.problems,
+        "views": views_for(request.user, dataset),
+        "analyst": has_permission(request, PermissionLevel.ANALYST),
+        "scope": scope,
+    }
+    response = render(request, "finops/explore.html", context)
     response["HX-Push-Url"] = explore_url(asked.question)
     return response
 

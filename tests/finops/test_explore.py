@@ -264,6 +264,26 @@ def test_a_currency_that_is_not_there_gives_way_and_none_is_mixed() -> None:
     assert gone.currencies == ("EUR", "USD")
 
 
+def test_azures_dollars_add_up_over_currencies() -> None:
+    rows = [
+        charge(ANCHOR, "1", x_EffectiveCostInUsd="1.1", x_BilledCostInUsd="1.1"),
+        charge(ANCHOR, "5", BillingCurrency="GBP", x_EffectiveCostInUsd="6.5"),
+        charge(ANCHOR, "7", BillingCurrency="CHF"),
+    ]
+    dataset = build_all(rows)
+    answer = explore(dataset, ALL, Question(currency="usd-by-azure", groups=(SERVICE,)))
+    assert (answer.currency, answer.total.cost) == ("USD", Decimal("7.6"))
+    assert (answer.total.rows, answer.total.missing_rows) == (3, 1)
+    assert answer.convertible
+    by_row = explore(dataset, ALL, Question(currency="usd-by-azure", groups=(RESOURCE,)))
+    assert (by_row.read, by_row.total.cost) == ("rows", Decimal("7.6"))
+
+
+def test_without_azures_dollars_there_is_no_such_choice() -> None:
+    answer = asked([charge(ANCHOR, "3")], currency="usd-by-azure")
+    assert (answer.currency, answer.total.cost, answer.convertible) == ("EUR", Decimal(3), False)
+
+
 def test_a_scope_shows_its_rows_only() -> None:
     rows = [
         charge(ANCHOR - DAY, "1", SubAccountId="mine"),

@@ -146,6 +146,19 @@ def test_a_bad_address_is_said_and_the_page_is_of_use(viewer: Client, costs: Dat
     assert ">€25.52</data>" in text
 
 
+def test_the_currency_that_was_chosen_last_is_kept(viewer: Client, costs: Dataset) -> None:
+    assert ">$7.00</data>" in page(viewer, "/explore/?currency=USD")
+    assert ">$7.00</data>" in page(viewer, "/explore/?group=service_name")
+    assert ">$7.00</data>" in page(viewer, "/")
+    assert "$" not in page(viewer, "/explore/?currency=EUR").split("</main>")[0]
+    assert chosen(page(viewer))["currency"] == "EUR"
+
+
+def test_a_currency_without_a_charge_is_said(viewer: Client, costs: Dataset) -> None:
+    text = page(viewer, "/explore/?currency=GBP")
+    assert "You see no charge in that currency: EUR is shown." in text
+
+
 def test_nothing_matches_is_no_error(viewer: Client, costs: Dataset) -> None:
     text = page(viewer, "/explore/?filter.service_name=Nowhere&group=service_name")
     assert "No charge matches" in text

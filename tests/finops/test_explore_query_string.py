@@ -91,7 +91,7 @@ def test_an_empty_address_asks_for_the_usual() -> None:
         ("nothing=password", "“filter” in this address was left out"),
         ("filter.service_name=%00", "a value has at most 1,000 characters"),
         ("top=7", "it is one of: 5, 10, 20, 50, 100, 500"),
-        ("currency=EUROSEUROS", "it is a code such as EUR"),
+        ("currency=EUR%0A+EUR", "it is a code such as EUR"),
         ("sort=-rows", "it is one of: cost, name, previous, difference, change"),
     ],
 )
