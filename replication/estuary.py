@@ -1,5 +1,6 @@
 """The destination's side of a stream: batches and snapshot chunks become one transaction each."""
 
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic
@@ -25,7 +26,7 @@ from replication.position import Moved, control_database
 from replication.spec import StreamSpec
 from replication.statements import PlainWriter, Writer, Writes
 from replication.streams import RAW, raw_collection
-from replication.throttle import StatementPace
+from replication.throttle import LookupPace, StatementPace
 from replication.transactions import Commits, Work
 
 log = structlog.get_logger(__name__)
@@ -94,6 +95,7 @@ class MongoEndpoint(Generic[Moved]):
         self._delivery = Delivery(transactions, self._deliver, dead_letters=spec.dead_letters)
         self._has_unique_index: bool | None = None
         self._pace = StatementPace()
+        self._lookups = LookupPace()
         self._letters_may_retry = False
 
     @property
@@ -232,9 +234,18 @@ class MongoEndpoint(Generic[Moved]):
         session: ClientSession | None,
         projection: dict[str, Any] | None = None,
     ) -> Iterator[RawBSONDocument]:
-        for start in range(0, len(ids), IDS_PER_QUERY):
-            chosen = {"_id": {"$in": list(ids[start : start + IDS_PER_QUERY])}, **self._alive}
-            yield from self.copy.find(chosen, projection, session=session)
+        start = 0
+        while start < len(ids):
+            chosen = list(ids[start : start + self._lookups.keys])
+            began = time.monotonic()
+            yield from self.copy.find(
+                {"_id": {"$in": chosen}, **self._alive},
+                projection,
+                batch_size=len(chosen) + 1,
+                session=session,
+            )
+            self._lookups.note(len(chosen), time.monotonic() - began)
+            start += len(chosen)
 
 
 def has_unique_index(collection: Collection[RawBSONDocument]) -> bool:

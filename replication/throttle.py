@@ -9,6 +9,8 @@ from replication.changes import BatchLimits
 _LEAST = 1 / 1000
 _FEWEST, _MOST = 100, 10_000  # writes of a statement
 _QUICK, _SLOW = 0.2, 0.5  # seconds for one
+_MOST_KEYS = 3_200  # of a query
+_SAMPLES = 3  # queries that are compared with others, as a single one may be slow by chance
 _GROWTH = 0.05  # of everything, per second
 
 
@@ -64,3 +66,33 @@ class StatementPace:
             self.writes = max(_FEWEST, self.writes // 2)
         elif seconds < _QUICK and writes >= self.writes:
             self.writes = min(_MOST, self.writes * 2)
+
+
+class LookupPace:
+    """How many keys go into one query: more, as long as that makes each of them cheaper.
+
+    Each query costs a round trip. But some servers' time grows with the square of the keys.
+    """
+
+    def __init__(self) -> None:
+        self.keys = _FEWEST
+        self._best = float("inf")  # seconds for a key, with fewer keys
+        self._seen: list[float] = []
+        self._settled = False
+
+    def note(self, keys: int, seconds: float) -> None:
+        """Learn from a query that has been answered."""
+        if self._settled or keys < self.keys:
+            return
+        self._seen.append(seconds / keys)
+        if len(self._seen) < _SAMPLES:
+            return
+        fastest = min(self._seen)
+        self._seen.clear()
+        if fastest > self._best:
+            self.keys //= 2
+            self._settled = True
+        else:
+            self._best = fastest
+            self.keys *= 2
+            self._settled = self.keys >= _MOST_KEYS

@@ -1,7 +1,7 @@
 """A server that cannot keep up is left alone for as long as it asks, and gets less at once."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from uuid import uuid4
 
@@ -15,7 +15,7 @@ from replication.changes import BatchLimits
 from replication.lease import LeaseKeeper, Leases
 from replication.patience import Patience
 from replication.position import control_database
-from replication.throttle import StatementPace, Throttle
+from replication.throttle import LookupPace, StatementPace, Throttle
 from tests.replication.running import Document, Flow, raw, running
 
 
@@ -85,6 +85,25 @@ def test_only_a_busy_server_gets_the_pause_that_it_asks_for_and_less(
     patience.pause(1, error)
     assert time.monotonic() - began >= least
     assert patience.throttle.share == pytest.approx(share, abs=0.1)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "keys"),
+    [
+        (lambda keys: 0.02 + keys / 100_000, 3200),
+        (lambda keys: 0.001 + (keys / 1000) ** 2, 100),
+        (lambda keys: 0.1 + (keys / 1000) ** 2, 400),
+    ],
+    ids=["a round trip away", "slow at many", "both"],
+)
+def test_as_many_keys_go_into_a_query_as_makes_each_cheapest(
+    seconds: Callable[[int], float], keys: int
+) -> None:
+    pace = LookupPace()
+    for _ in range(30):
+        pace.note(pace.keys, seconds(pace.keys))
+        pace.note(7, 100.0)  # the last one of a batch tells nothing
+    assert pace.keys == keys
 
 
 def test_a_flow_carries_on_over_a_throttling_server(
