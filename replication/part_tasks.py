@@ -8,15 +8,13 @@ import random
 import time
 from collections.abc import Callable
 from functools import partial
-from typing import Any
 from uuid import UUID
 
 import structlog
-from celery import current_app, shared_task
+from celery import shared_task
 from django.conf import settings
 from django.db import DatabaseError
-from kombu import Queue
-from kombu.exceptions import ChannelError, OperationalError
+from kombu.exceptions import OperationalError
 
 from replication.errors import InvalidConfiguration, describe
 from replication.lease import Leases
@@ -25,6 +23,7 @@ from replication.mongo import client_for, replace_clients
 from replication.part_worker import run_part
 from replication.parts import Part, Parts, without_lease
 from replication.position import control_database
+from replication.queues import room_in
 from replication.roster import Roster
 from replication.slices import Clients, Outcome, Timing
 from replication.spec import StreamId, StreamSpec
@@ -37,7 +36,6 @@ _QUEUE = "snapshots"
 # Messages that wait at one time. Without a worker for them there are never more.
 _MESSAGES = 32
 _ROW_CHECK = 2.0  # seconds between looks at the flow's row
-_BROKER_SECONDS = 3
 
 
 @shared_task(name="replication.tasks.offer_parts")
@@ -53,7 +51,7 @@ def offer_parts() -> None:
     if not idle:
         return
     try:
-        room = _room()
+        room = room_in(_QUEUE, most=_MESSAGES)
         for part in random.sample(idle, min(len(idle), room)):
             # A message that nobody takes is worthless soon: the supervisor sends another.
             copy_part.apply_async(
@@ -97,21 +95,6 @@ def _idle(connection: str) -> list[Part]:
 
 def _stream(part: Part) -> StreamId:
     return StreamId(UUID(part.flow), part.collection)
-
-
-def _room() -> int:
-    """Return how many more messages may wait in the queue."""
-    with current_app.connection_for_write() as connection:
-        connection.ensure_connection(max_retries=1, timeout=_BROKER_SECONDS)
-        try:
-            queue = Queue(_QUEUE, channel=connection.default_channel)
-            declared: Any = queue.queue_declare(passive=True)
-            waiting = int(declared.message_count)
-        except ChannelError:  # nobody has used the queue yet
-            waiting = 0
-        except connection.connection_errors as error:
-            raise OperationalError("the broker went away") from error
-    return max(0, _MESSAGES - waiting)
 
 
 def _wanted(stream: StreamId, spec: StreamSpec) -> Callable[[], bool]:

@@ -11,6 +11,7 @@ from kombu.exceptions import OperationalError
 
 from replication.mongo import Client, Purpose, client_for, replace_clients
 from replication.part_tasks import copy_part, offer_parts
+from replication.queues import room_in
 from replication.roster import Roster
 from replication.slices import Clients, Outcome, SliceResult, Timing
 from replication.slots import Slot, SlotLimits
@@ -24,8 +25,9 @@ __all__ = ["copy_part", "offer_parts", "run_stream_slice", "supervise"]
 
 log = structlog.get_logger(__name__)
 
-# Messages of one look. Of thousands of streams each has its chance at one of the next looks, and
-# the queue of busy workers does not grow by thousands every few seconds.
+_QUEUE = "streams"
+# Messages that wait at one time. Of thousands of streams each has its chance at one of the next
+# looks, and the queue of busy workers does not grow by thousands every few seconds.
 _MESSAGES = 64
 
 
@@ -36,7 +38,14 @@ def supervise() -> None:
     Touches no data, and may run several times at once: a slice without a lease ends at once.
     """
     waiting = waiting_streams(Roster.read())
-    for stream in random.sample(waiting, min(len(waiting), _MESSAGES)):
+    if not waiting:
+        return
+    try:
+        room = room_in(_QUEUE, most=_MESSAGES)
+    except OperationalError as error:
+        log.warning("broker_not_seen", error=type(error).__name__)
+        return
+    for stream in random.sample(waiting, min(len(waiting), room)):
         _enqueue(stream)
 
 

@@ -29,7 +29,7 @@ def offered(monkeypatch: pytest.MonkeyPatch) -> list[Message]:
         messages.append(arguments)
 
     monkeypatch.setattr(copy_part, "apply_async", remember)
-    monkeypatch.setattr(part_tasks, "_room", lambda: 3)
+    monkeypatch.setattr(part_tasks, "room_in", lambda _queue, *, most: min(3, most))
     return messages
 
 

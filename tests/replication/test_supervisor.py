@@ -10,6 +10,7 @@ from bson import Binary
 from pymongo import MongoClient
 from pytest_django import Settings
 
+from replication import tasks
 from replication.lease import Leases
 from replication.models import Flow as FlowRow
 from replication.mongo import close_clients
@@ -38,6 +39,7 @@ def enqueued(monkeypatch: pytest.MonkeyPatch) -> list[Message]:
         messages.append(arguments)
 
     monkeypatch.setattr(run_stream_slice, "apply_async", remember)
+    monkeypatch.setattr(tasks, "room_in", lambda _queue, *, most: most - 62)
     return messages
 
 
@@ -85,6 +87,15 @@ def test_only_flows_that_nobody_works_on_are_enqueued(
     supervise()
     assert enqueued == [(str(row.id), "rows")]
     assert time.monotonic() - began < 3
+
+
+def test_no_more_is_enqueued_than_the_queue_has_room_for(
+    row: FlowRow, another: Callable[..., FlowRow], enqueued: list[Message]
+) -> None:
+    another("many", collection="one, two, three", destination_collection="{collection}")
+    supervise()
+    assert len(enqueued) == 2
+    assert len(set(enqueued)) == 2
 
 
 def test_a_slice_works_for_its_time_and_enqueues_the_next(
