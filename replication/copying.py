@@ -22,6 +22,7 @@ from replication.ahead import prepared_ahead
 from replication.chunks import Chunk, against_a_copy, into_an_empty_copy
 from replication.estuary import IDS_PER_QUERY, MongoEndpoint
 from replication.keys import id_of, order_key, split_documents
+from replication.metrics import count_copied
 from replication.parts import Part
 from replication.planning import beyond_brackets
 from replication.rules import shaper
@@ -53,6 +54,7 @@ class PartCopy:
         self._source = source
         self._copy = copy
         self._endpoint = endpoint
+        self._flow = spec.flow_name
         self._query = spec.query()  # never of the _id
         self._shape = shaper(spec)
         self._go_on = go_on
@@ -110,6 +112,7 @@ class PartCopy:
         if chunk.last is not None:
             fields["last"] = Binary(chunk.last)
         self._endpoint.fill(chunk.new, chunk.writes, fields)
+        count_copied(self._flow, part.collection, chunk.read)
 
 
 class _Rate:

@@ -78,7 +78,7 @@ class PartWorker:
         )
 
     def copy(self, key: str, *, wanted: Callable[[], bool]) -> bool:
-        """Copy a part to its end, if it has not come there and nobody else is at it.
+        """Copy a part to its end, if it is one of this stream and nobody else is at it.
 
         Raises:
             Interrupted: ``wanted()`` was false.
@@ -88,7 +88,7 @@ class PartWorker:
         parts = Parts(control_database(self.destination))
         leases = Leases(control_database(self.lease_client), lifetime=self.lease)
         found = parts.load(key)
-        if found is None or found.done:
+        if found is None or found.done or not found.fits(self.spec):
             return False
         with self.destination.start_session() as session:
             grant = leases.acquire(

@@ -33,6 +33,8 @@ class Part:
     flow: str
     collection: str  # in the source
     number: int
+    scope_hash: str = ""  # of the stream as it was planned for
+    shape_hash: str = ""
     epoch: int = 0
     batch: int = 0
     span: Span = field(default_factory=Span)
@@ -50,6 +52,14 @@ class Part:
         known = {name: document[name] for name in cls.__dataclass_fields__ if name in document}
         span = Span(document["lower"], document["upper"], tuple(document["brackets"]))
         return cls(key=document["_id"], **known | {"span": span})
+
+    def fits(self, spec: StreamSpec) -> bool:
+        """Whether it was planned for a stream as it is now.
+
+        A worker that has slept while a flow was changed must not copy to another destination,
+        nor what is to be hidden now.
+        """
+        return (self.scope_hash, self.shape_hash) == (spec.scope_hash, spec.shape_hash)
 
     def moved(self, fields: Mapping[str, Any]) -> "Part":
         """Return the part after a commit that set ``fields``."""
@@ -88,6 +98,8 @@ class Parts(Tracker[Part]):
                     "flow": str(spec.flow_id),
                     "collection": spec.source.collection,
                     "number": number,
+                    "scope_hash": spec.scope_hash,
+                    "shape_hash": spec.shape_hash,
                     "epoch": 0,
                     "batch": 0,
                     "lower": _stored(span.lower),

@@ -1,4 +1,4 @@
-"""A worker as a process of its own, which tests kill: slices of one flow, one after the other."""
+"""A worker as a process, which tests kill: slices of a flow, or one part of its snapshot."""
 
 import sys
 import threading
@@ -12,7 +12,7 @@ from replication.worker import Timing
 from tests.replication.running import Document, Flow
 
 
-def main(flow_id: str, source: str, destination: str, lease: str) -> None:
+def main(flow_id: str, source: str, destination: str, lease: str, part: str = "") -> None:
     options: dict[str, Any] = {
         "serverSelectionTimeoutMS": 2000,
         "connectTimeoutMS": 2000,
@@ -23,8 +23,12 @@ def main(flow_id: str, source: str, destination: str, lease: str) -> None:
         MongoClient[Document](destination, **options) as second,
     ):
         flow = Flow(first, second, flow_id=UUID(flow_id), partition_fields=("Day",))
+        timing = Timing(lease=timedelta(seconds=float(lease)))
         while True:
-            flow.run(lambda: True, Timing(lease=timedelta(seconds=float(lease))))
+            if part:
+                flow.part_worker(timing).copy(part, wanted=lambda: True)
+            else:
+                flow.run(lambda: True, timing)
             threading.Event().wait(0.05)
 
 

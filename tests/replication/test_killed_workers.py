@@ -17,15 +17,16 @@ Worker = subprocess.Popen[bytes]
 
 
 @pytest.fixture
-def start_worker(flow: Flow, mongo_server: str) -> Iterator[Callable[[], Worker]]:
+def start_worker(flow: Flow, mongo_server: str) -> Iterator[Callable[..., Worker]]:
+    """Start a worker for the flow, or for one part of its snapshot."""
     workers: list[Worker] = []
 
-    def start() -> Worker:
+    def start(*part: str) -> Worker:
         workers.append(
             subprocess.Popen(
                 [
                     *(sys.executable, "-m", "tests.replication.slice_process"),
-                    *(str(flow.id), mongo_server, mongo_server, LEASE),
+                    *(str(flow.id), mongo_server, mongo_server, LEASE, *part),
                 ],
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
@@ -46,7 +47,7 @@ def kill(worker: Worker) -> None:
 
 
 def wait_for_copied(flow: Flow, count: int) -> None:
-    wait_until(lambda: flow.copied() >= count, what=f"{count} documents are copied")
+    wait_until(lambda: flow.copied() >= count, timeout=60, what=f"{count} documents are copied")
 
 
 def wait_for_epoch(flow: Flow, number: int) -> None:
@@ -73,6 +74,24 @@ def test_a_snapshot_goes_on_where_the_killed_worker_was(
     assert flow.copied() == 12_000
     assert raw(flow.copy) == raw(flow.source)
     assert epoch(flow) == 3
+
+
+def test_a_part_goes_on_where_the_killed_helper_was(
+    flow: Flow, start_worker: Callable[..., Worker]
+) -> None:
+    flow.source.insert_many([{"_id": n, "Day": n % 7} for n in range(16_000)])
+    flow.run(lambda: not flow.parts())
+    (part,) = flow.parts()
+    helper = start_worker(part.key)
+    wait_for_copied(flow, 1)
+    kill(helper)
+    (left,) = flow.parts()
+    assert 0 < left.copied < 16_000
+    start_worker(part.key)
+    wait_for_copied(flow, 16_000)
+    (done,) = flow.parts()
+    assert (done.epoch, done.copied) == (2, 16_000)
+    assert raw(flow.copy) == raw(flow.source)
 
 
 def test_a_stream_goes_on_where_the_killed_worker_was(

@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from bson import Decimal128, Int64, MaxKey, MinKey, ObjectId, Timestamp
@@ -11,6 +12,7 @@ from replication.errors import Fenced, Interrupted, LeaseLost
 from replication.parts import Part
 from replication.planning import Splitting, plan_spans
 from replication.position import Phase
+from replication.rules import FieldAction, FieldRule
 from replication.streams import raw_collection
 from tests.replication.running import Flow, raw, running
 from tests.waiting import wait_until
@@ -104,6 +106,19 @@ def test_two_workers_on_one_part_commit_everything_once(new_flow: Callable[..., 
     assert (done.copied, done.done, done.epoch) == (100, True, 2)
     assert raw(flow.copy) == raw(flow.source)
     assert flow.control("marks").count_documents({"flow": str(flow.id)}) == 1
+
+
+def test_nobody_copies_a_part_that_was_planned_for_another_shape_or_destination(
+    flow: Flow,
+) -> None:
+    flow.source.insert_one({"_id": 1, "owner": "somebody"})
+    (part,) = planned(flow)
+    hiding = replace(flow.spec, rules=(FieldRule("owner", FieldAction.DROP),))
+    elsewhere = replace(flow.spec, destination=replace(flow.spec.destination, collection="other"))
+    for flow.spec in (hiding, elsewhere):
+        assert not flow.part_worker().copy(part.key, wanted=lambda: True)
+    assert flow.copy.find_one() is None
+    assert flow.copied() == 0
 
 
 def test_a_snapshot_that_begins_anew_fences_the_parts_of_the_one_before(flow: Flow) -> None:
