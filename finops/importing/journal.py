@@ -7,8 +7,7 @@ that day change; then ``complete``, with rows, sums and a checksum of the rows.
 """
 
 import uuid
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
 from enum import StrEnum
@@ -246,18 +245,3 @@ def _aware(moment: datetime) -> datetime:
 
 def _midnight(day: date) -> datetime:
     return datetime.combine(day, time(), UTC)
-
-
-@contextmanager
-def recorded(journal: "Journal | None", files: Sequence[str]) -> Iterator[None]:
-    """Put an import into the history, and say there when it fails."""
-    if journal is None:
-        yield
-        return
-    journal.start(files)
-    try:
-        yield
-    except BaseException:
-        with suppress(LoadingError):  # what stopped the import is what has to be told
-            journal.fail()
-        raise

@@ -1,14 +1,15 @@
 """A whole import: files in, a collection written, a summary out."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Protocol
 
 from finops.importing.defects import Rule
-from finops.importing.errors import NotFocusError
+from finops.importing.errors import LoadingError, NotFocusError
 from finops.importing.identity import Identities
-from finops.importing.journal import Journal, recorded
-from finops.importing.loading import DocumentCollection, Loader
+from finops.importing.loading import Announcer, DocumentCollection, Loader
 from finops.importing.reading import FocusFile
 from finops.importing.rows import Normaliser
 from finops.importing.summary import ImportSummary
@@ -26,10 +27,26 @@ class Progress:
 OnProgress = Callable[[Progress], None]
 
 
+class Recorder(Announcer, Protocol):
+    """Who keeps the history, besides being told of changes; ``journal.Journal`` is one."""
+
+    def start(self, files: Sequence[str]) -> None:
+        """An import of these files begins."""
+        ...
+
+    def finish(self, outcome: Mapping[str, int], defects: Sequence[Mapping[str, Any]]) -> None:
+        """It went well."""
+        ...
+
+    def fail(self) -> None:
+        """It stopped with an error."""
+        ...
+
+
 def import_files(
     paths: Sequence[Path],
     collection: DocumentCollection,
-    journal: Journal | None = None,
+    journal: Recorder | None = None,
     *,
     keep_missing: bool = False,
     on_progress: OnProgress = lambda _progress: None,
@@ -43,11 +60,26 @@ def import_files(
     every month before it changes and when it is whole; without one nobody is.
     """
     _check(paths)
-    with recorded(journal, [path.name for path in paths]):
+    with _recorded(journal, [path.name for path in paths]):
         summary = _import(paths, Loader(collection, journal), keep_missing, on_progress)
         if journal is not None:
             journal.finish(summary.outcome(), summary.defects.to_json())
     return summary
+
+
+@contextmanager
+def _recorded(journal: Recorder | None, files: Sequence[str]) -> Iterator[None]:
+    """Put an import into the history, and say there when it fails."""
+    if journal is None:
+        yield
+        return
+    journal.start(files)
+    try:
+        yield
+    except BaseException:
+        with suppress(LoadingError):  # what stopped the import is what has to be told
+            journal.fail()
+        raise
 
 
 def _import(
