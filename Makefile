@@ -16,7 +16,7 @@ PRODUCTION := FINOPS_ENV=production SECRET_KEY=check-only-aB3dE6gH9jK2mN5pQ8sT1v
 	ENTRA_CLIENT_ID=8c5d1f7a-2e4b-4d6c-a1f3-9b8e7d6c5a42 ENTRA_CLIENT_SECRET=check-only \
 	REDIS_URL=redis://redis.example.com:6379/0
 
-.PHONY: help demo test test-browser test-slow test-faults lint format lock clean
+.PHONY: help demo test test-browser test-slow test-faults screenshots lint format lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -41,6 +41,10 @@ test-slow: ## Run the tests that take minutes
 test-faults: ## Run the fault matrix, an hour at most (JOBS=2 ARGS="-k SIGKILL")
 	@tools/install requirements-dev.txt
 	$(VENV)/python -m pytest tests/replication/faults -m faults -n $(JOBS) --timeout 600 $(ARGS)
+
+screenshots: ## Take the documentation's pictures anew (needs Chromium)
+	@tools/install requirements-dev.txt
+	$(VENV)/python -m tests.e2e.screenshots
 
 lint: ## Check style, types, import directions, production settings and migrations
 	@tools/install requirements-dev.txt

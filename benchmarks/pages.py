@@ -227,8 +227,8 @@ def paints(session: str, paths: Sequence[str]) -> None:
     """When Chromium first paints something of a page, and how much it moves afterwards."""
     from django.conf import settings
 
+    from tests.e2e.chromium import chromium
     from tests.e2e.conftest import free_port
-    from tests.e2e.visitor import chromium
     from tests.waiting import wait_until
 
     port = free_port()

@@ -53,8 +53,8 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def start_demo(state: Path, *options: str) -> Demo:
-    """Start ``manage.py sandbox`` and wait until it says where to open it."""
+def start_demo(state: Path, *options: str, timeout: float = 110) -> Demo:
+    """Start ``manage.py sandbox`` and wait (seconds) until it says where to open it."""
     port = free_port()
     log = (state.parent / f"{state.name}-{port}.out").open("w+")
     process = subprocess.Popen(
@@ -73,13 +73,19 @@ def start_demo(state: Path, *options: str) -> Demo:
         log.seek(0)
         return log.read()
 
-    wait_until(
-        lambda: "sign in as one of" in said() or process.poll() is not None,
-        timeout=110,
-        what="the sandbox says where to open it",
-    )
-    text = said()
-    log.close()
+    try:
+        wait_until(
+            lambda: "sign in as one of" in said() or process.poll() is not None,
+            timeout=timeout,
+            what="the sandbox says where to open it",
+        )
+        text = said()
+    except BaseException:
+        process.terminate()
+        process.wait(60)
+        raise
+    finally:
+        log.close()
     assert process.poll() is None, text
     return Demo(state, f"http://localhost:{port}", process)
 

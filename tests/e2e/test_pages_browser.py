@@ -16,7 +16,8 @@ from accounts.levels import PermissionLevel
 from finops.costs.periods import months_before
 from finops.models import Dataset
 from replication.status import FlowState
-from tests.e2e.visitor import Visitor, chromium
+from tests.e2e.chromium import chromium
+from tests.e2e.visitor import Visitor
 from tests.finops.cost_documents import build_all, charge
 from tests.finops.flows import FakeFlow, status
 

@@ -22,7 +22,7 @@ from tests.accounts.conftest import (  # noqa: F401 - fixtures
     _entra_server,
     entra,
 )
-from tests.e2e.visitor import chromium
+from tests.e2e.chromium import chromium
 from tests.sandbox.entra_fixtures import Entra
 from tests.waiting import wait_until
 

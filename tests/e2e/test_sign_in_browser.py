@@ -7,8 +7,8 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
+from tests.e2e.chromium import chromium
 from tests.e2e.conftest import Demo
-from tests.e2e.visitor import chromium
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(240)]
 

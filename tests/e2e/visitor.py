@@ -1,27 +1,14 @@
 """A browser that opens pages as somebody, and knows whether one of them broke a rule."""
 
 import gzip
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 from django.conf import settings
 from django.test import Client
-from playwright.sync_api import Browser, BrowserContext, Page, Response, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, Response
 
 from accounts.levels import PermissionLevel
 from tests.finops.people import sign_in
 
-CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
-_ARGUMENTS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 _RECORD = """
 window.violations = [];
 window.shift = 0;
@@ -30,17 +17,6 @@ new PerformanceObserver((list) => {
   for (const entry of list.getEntries()) { window.shift += entry.value; }
 }).observe({type: "layout-shift", buffered: true});
 """
-
-
-@contextmanager
-def chromium() -> Iterator[Browser]:
-    """The system's Chromium."""
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=_ARGUMENTS)
-        try:
-            yield browser
-        finally:
-            browser.close()
 
 
 class Visitor:
