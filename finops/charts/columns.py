@@ -28,6 +28,7 @@ class Column:
 
     ``values`` has one amount per series, in the order in which they are stacked from the axis.
     ``partial`` says that the period has not ended, so that its column is not taken for a fall.
+    ``before`` is an amount to compare the column's sum with; it is marked across the column.
     """
 
     name: str
@@ -35,6 +36,7 @@ class Column:
     era: str
     values: tuple[Decimal, ...]
     partial: bool = False
+    before: Decimal | None = None
 
     @property
     def total(self) -> Decimal:
@@ -88,7 +90,11 @@ def stacked_columns(
 
 
 def _axis(columns: Sequence[Column]) -> Axis:
-    return nice_axis(min(c.below for c in columns), max(c.above for c in columns))
+    before = [column.before for column in columns if column.before is not None]
+    return nice_axis(
+        min([column.below for column in columns] + before),
+        max([column.above for column in columns] + before),
+    )
 
 
 def _marks_sum(column: Column, axis: Axis) -> bool:
@@ -144,6 +150,9 @@ def _column(
     if _marks_sum(column, axis):
         y = f"{_y(axis, column.total):.1f}"
         yield f'<line class="net" x1="0" x2="100%" y1="{y}" y2="{y}"/>'
+    if column.before is not None:
+        y = f"{_y(axis, column.before):.1f}"
+        yield f'<line class="before" x1="-16%" x2="116%" y1="{y}" y2="{y}"/>'
     yield "</svg></g>"
 
 

@@ -25,9 +25,10 @@ class Chart:
     drawing: SafeString
     heading_id: str
     marks_sums: bool
+    before: str  # names what each column is compared with, empty where nothing is
     cut: str  # names the steps that have not all of their days
     legend: tuple[SeriesTotal, ...]
-    rows: tuple[ChartRow, ...]
+    rows: tuple[tuple[ChartRow, Amount | None], ...]  # and the amount before
     colours: Mapping[Key | None, int]  # of each line of the answer
 
 
@@ -48,20 +49,32 @@ def draw(answer: Answer) -> Chart:
         drawing=_drawing(answer, series, columns),
         heading_id=CHART_HEADING,
         marks_sums=marks_sums(columns),
+        before=_before(answer),
         cut="; ".join(_name(one, answer) for one in answer.frame.buckets if _is_cut(one, answer)),
         legend=tuple(
             SeriesTotal(one.name, one.colour, Amount(one.cost, currency)) for one in series
         ),
         rows=tuple(
-            ChartRow(
-                name=column.name,
-                amounts=tuple(Amount(value, currency) for value in column.values),
-                total=Amount(total, currency),
+            (
+                ChartRow(
+                    name=column.name,
+                    amounts=tuple(Amount(value, currency) for value in column.values),
+                    total=Amount(total, currency),
+                ),
+                Amount(column.before, currency) if column.before is not None else None,
             )
             for column, total in zip(columns, answer.total.steps, strict=True)
         ),
         colours=colours,
     )
+
+
+def _before(answer: Answer) -> str:
+    previous = answer.frame.previous
+    if previous is None:
+        return ""
+    spans_years = previous.start.year != answer.frame.period.last.year
+    return f"Before, {days(previous.start, previous.end, year=spans_years)}"
 
 
 def _series(answer: Answer) -> tuple[list[_Series], dict[Key | None, int]]:
@@ -92,6 +105,7 @@ def _columns(answer: Answer, series: Sequence[_Series]) -> tuple[Column, ...]:
             era=f"{bucket.start:%b %Y}" if by_day else str(bucket.start.year),
             values=tuple(one.steps[index] for one in series),
             partial=_is_cut(bucket, answer),
+            before=answer.previous_steps[index] if answer.previous_steps is not None else None,
         )
         for index, bucket in enumerate(answer.frame.buckets)
     )

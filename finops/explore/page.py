@@ -154,9 +154,8 @@ def _comparison(answer: Answer) -> str:
     previous = answer.frame.previous
     if previous is None:
         return ""
-    return days(
-        previous.start, previous.end, year=previous.end.year != answer.frame.period.end.year
-    )
+    spans_years = previous.start.year != answer.frame.period.last.year
+    return days(previous.start, previous.end, year=spans_years)
 
 
 def _notes(answer: Answer) -> Iterator[str]:

@@ -52,6 +52,20 @@ def test_negative_segments_hang_below_the_axis() -> None:
     assert (up.colour, first.colour, second.colour) == ("c0", "c1", "c2")
 
 
+def test_what_a_column_is_compared_with_is_marked_and_always_in_sight() -> None:
+    columns = [
+        Column("Jan", "Jan", "2026", (Decimal(30),), before=Decimal(60)),
+        Column("Feb", "Feb", "2026", (Decimal(30),), before=Decimal(-30)),
+        Column("Mar", "Mar", "2026", (Decimal(30),)),
+    ]
+    higher, lower, alone = with_class(draw(columns), "column")
+    top = stack(higher)[0].top
+    zero = stack(higher)[0].bottom
+    assert float(with_class(higher, "before")[0].get("y1", "")) == pytest.approx(2 * top - zero)
+    assert float(with_class(lower, "before")[0].get("y1", "")) == pytest.approx(2 * zero - top)
+    assert with_class(alone, "before") == []
+
+
 def test_a_column_on_both_sides_marks_its_sum() -> None:
     columns = [column("Jan", 30, -10), column("Feb", 5, 5), column("Mar", 30, "-0.001")]
     both, above, unseen = with_class(draw(columns), "column")
