@@ -10,7 +10,7 @@ import requests
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page
 
-from tests.e2e.visitor import chromium
+from tests.e2e.chromium import chromium
 from tests.sandbox.entra_fixtures import Entra, SignIn
 from tests.waiting import wait_until
 
