@@ -113,3 +113,21 @@ def test_a_field_whose_name_begins_with_a_dollar_sign_is_copied_and_replaced(
         flow.wait_for_equal_sides()
         assert list(raw(flow.copy).values()) == [bson.encode(dollar)]
     assert letters.count(flow.id) == 0
+
+
+def test_another_attempt_that_was_asked_for_brings_the_document_as_it_is_now(
+    strict: Flow, letters: DeadLetters
+) -> None:
+    strict.source.insert_one({"_id": 50, "Name": "name-1"})
+    with running(strict):
+        strict.wait_until_consistent()
+        (letter,) = letters.of_flow(strict.id, 100)
+        letters.retry([letter.id])
+        wait_until(
+            lambda: letters.of_flow(strict.id, 1)[0].attempts == 2, what="it is refused again"
+        )
+        assert not letters.of_flow(strict.id, 1)[0].retry
+        strict.copy.drop_index("Name_1")
+        letters.retry([letter.id])
+        strict.wait_for_equal_sides()
+        wait_until(lambda: letters.count(strict.id) == 0, what="the letter is gone")
