@@ -11,6 +11,7 @@ workers share streams without being told of each other:
 - Where streams wait although the slot is full, the one that had the longest turn hands over.
 """
 
+import math
 import random
 import time
 from collections.abc import Callable, Collection
@@ -38,9 +39,10 @@ class SlotLimits:
     time: float = 300.0  # until it hands all of them over
     turn: float = 15.0  # that a stream has at least, before others get its place
     look: float = 2.0  # between looks around
-    first_look: float = 0.25  # the same at the beginning, when others may just have left much
+    next_look: float = 0.25  # the same while streams wait, and at the beginning
     looks: int = 2  # at which a stream was waiting, before it is adopted
     streams_per_look: int = 8  # one look more for so many streams that the slot has
+    rest: float = 5.0  # for a stream whose work has just ended in trouble
 
 
 class Slot:
@@ -66,12 +68,12 @@ class Slot:
         self._limits = limits
         self._roster = roster
         self._seen_waiting: dict[StreamId, int] = {}
+        self._resting: dict[StreamId, float] = {}  # until when, in monotonic seconds
 
     def run(self, first: StreamId) -> None:
         """Work on a stream, and on others beside it."""
         now = time.monotonic()
-        ends, look_at = now + self._limits.time, now + self._limits.first_look
-        looks = 0
+        ends, look_at = now + self._limits.time, now + self._limits.next_look
         with self._crew as crew:
             self._begin(first, self._roster())
             while crew.members:
@@ -79,24 +81,25 @@ class Slot:
                 if now >= ends or self._stopping():
                     crew.end_all()
                 elif now >= look_at:
-                    self._look_around()
-                    looks += 1
-                    early = looks < self._limits.looks
-                    pause = self._limits.first_look if early else self._limits.look
+                    soon = self._look_around()
+                    pause = self._limits.next_look if soon else self._limits.look
                     look_at = time.monotonic() + pause
                 for member, result in crew.ends(_POLL):
+                    if result.outcome is Outcome.TROUBLE:
+                        self._resting[member.id] = time.monotonic() + self._limits.rest
                     self._ended(member.id, result)
 
-    def _look_around(self) -> None:
+    def _look_around(self) -> bool:
+        """Begin and end what has to be; return whether to look again soon."""
         close_old_connections()  # what the database has dropped
         try:
             roster = self._roster()
         except DatabaseError as error:
             # Streams need no rows to go on: whoever pauses a flow needs them too.
             log.warning("flows_not_read", error=type(error).__name__)
-            return
+            return False
         self._dismiss(roster)
-        self._adopt(roster)
+        return self._adopt(roster)
 
     def _dismiss(self, roster: Roster) -> None:
         """End the streams whose flows were paused or changed."""
@@ -104,9 +107,11 @@ class Slot:
             if roster.changed(member.id, member.spec):
                 member.leave.set()
 
-    def _adopt(self, roster: Roster) -> None:
-        mine = self._crew.members
-        waiting = [stream for stream in self._waiting(roster) if stream not in mine]
+    def _adopt(self, roster: Roster) -> bool:
+        mine, now = self._crew.members, time.monotonic()
+        self._resting = {each: until for each, until in self._resting.items() if until > now}
+        others = {*mine, *self._resting}
+        waiting = [stream for stream in self._waiting(roster) if stream not in others]
         seen = {stream: self._seen_waiting.get(stream, 0) + 1 for stream in waiting}
         self._seen_waiting = seen
         enough = self._limits.looks + len(mine) // self._limits.streams_per_look
@@ -115,10 +120,13 @@ class Slot:
         random.shuffle(left_over)
         left_over.sort(key=seen.__getitem__, reverse=True)
         places = max(0, self._limits.streams - len(mine))
-        for stream in left_over[:places]:
-            self._begin(stream, roster)
         if len(left_over) > places:
             self._make_place()
+        # No more than half of them: other slots will see the rest, too.
+        adopted = left_over[: min(places, math.ceil(len(left_over) / 2))]
+        for stream in adopted:
+            self._begin(stream, roster)
+        return len(adopted) < min(places, len(waiting))
 
     def _make_place(self) -> None:
         latest = time.monotonic() - self._limits.turn

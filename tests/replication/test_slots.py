@@ -18,7 +18,7 @@ from replication.spec import StreamId, StreamSpec
 from tests.waiting import wait_until
 
 FLOW = UUID(int=7)
-QUICK = SlotLimits(look=0.02, first_look=0.02, turn=0.0)
+QUICK = SlotLimits(look=0.02, next_look=0.02, turn=0.0)
 
 
 def stream(number: int) -> StreamId:
@@ -41,6 +41,7 @@ class World:
     began: list[StreamId] = field(default_factory=list)
     ended: list[tuple[StreamId, SliceResult]] = field(default_factory=list)
     looks: int = 0
+    had: list[int] = field(default_factory=list)  # streams that were at work, by look
     stopping: threading.Event = field(default_factory=threading.Event)
     broken: bool = False
     refused: int = 0
@@ -61,6 +62,8 @@ class World:
 
     def look(self, roster: Roster) -> list[StreamId]:
         self.looks += 1
+        names = [thread.name for thread in threading.enumerate()]
+        self.had.append(sum(name.startswith("stream-costs-") for name in names))
         return [each for each in self.waiting if roster.runnable(each)]
 
     def note_end(self, ended: StreamId, result: SliceResult) -> None:
@@ -116,6 +119,30 @@ def test_streams_that_go_on_waiting_are_adopted(world: World, run: Run) -> None:
     assert world.looks >= 2
     world.stopping.set()
     wait_until(lambda: set(world.outcomes()) == {stream(0), stream(1), stream(2)})
+
+
+def test_no_slot_takes_all_that_waits_at_once(world: World, run: Run) -> None:
+    run(replace(QUICK, looks=1, streams_per_look=100))
+    world.waiting = [stream(number) for number in range(1, 9)]
+    wait_until(lambda: len(world.began) == 9)
+    had = list(dict.fromkeys(world.had))
+    assert had == [1, 5, 7, 8, 9][: len(had)]
+
+
+def test_a_stream_in_trouble_gets_a_rest(world: World, run: Run) -> None:
+    world.waiting = [stream(1)]
+
+    def work(spec: StreamSpec, wanted: Callable[[], bool]) -> SliceResult:
+        if spec.source.collection == "rows_1":
+            world.began.append(stream(1))
+            return SliceResult(Outcome.TROUBLE, "AutoReconnect")
+        return world.work(spec, wanted)
+
+    run(replace(QUICK, rest=0.5), work=work)
+    wait_until(lambda: world.began.count(stream(1)) == 1)
+    looks = world.looks
+    wait_until(lambda: world.began.count(stream(1)) == 2)
+    assert world.looks - looks > 5
 
 
 def test_a_stream_that_somebody_takes_meanwhile_is_not_adopted(world: World, run: Run) -> None:
