@@ -14,7 +14,7 @@ from pymongo.collection import Collection
 
 from replication.mongo import close_clients
 from replication.ranges import Kind
-from replication.repairs import CannotRepair, Repairs
+from replication.repairs import CannotRepair, Repaired, Repairs
 from replication.settling import Difference, Pace, hashed
 from replication.streams import raw_collection
 from replication.verification import CopyNotWhole, Verification, Verifier
@@ -172,7 +172,7 @@ def test_a_batch_of_the_flow_between_reading_and_writing_wins(small: Flow) -> No
     moves: list[int] = []
 
     class Racing(Repairs):
-        def _once(self, differences: Any) -> int:
+        def _once(self, differences: Any) -> Repaired:
             tracker, load = self._tracker, self._tracker.load
 
             def load_then_move(key: str) -> Any:
