@@ -20,12 +20,14 @@ from replication.errors import WritesRefused
 from replication.refusals import POISON_CODES, refusal_of
 from replication.streams import RAW
 from replication.throttle import StatementPace
-from replication.transactions import BYTES_PER_STATEMENT, sliced
+from replication.transactions import sliced
 
 # The last state of documents by key (a document of the ``_id``), None for one that is deleted.
 Writes = Mapping[bytes, bytes | None]
 Keyed = tuple[bytes, bytes]  # whose document a statement is about, and the statement's BSON
 
+# A piece of a block is held three times on its way into a message.
+_BYTES_OF_BLOCKS = 4 * 1024 * 1024
 _UNKNOWN_CODE = 8
 _pack, _length = struct.Struct("<i").pack, struct.Struct("<i").unpack_from
 _UPSERT = b"\x08upsert\0\x01\0"
@@ -125,7 +127,7 @@ class PlainWriter:
 
     def insert_blocks(self, documents: Blocks, session: ClientSession | None) -> None:
         """Insert documents without a look at any. Raises as ``write`` does, but tells no keys."""
-        for data, count in documents.pieces(lambda: self._pace.writes, BYTES_PER_STATEMENT):
+        for data, count in documents.pieces(lambda: self._pace.writes, _BYTES_OF_BLOCKS):
             began = time.monotonic()
             command = {
                 "insert": self._collection.name,
