@@ -50,6 +50,9 @@ _SHARED_DEFAULTS: Mapping[Purpose, Mapping[str, Any]] = {
         "connectTimeoutMS": 3_000,
         "serverSelectionTimeoutMS": 3_000,
         "socketTimeoutMS": 30_000,
+        # All streams of a slot share the client, and one may need five connections at a time. They
+        # are opened when they are needed.
+        "maxPoolSize": 256,
         **_POLLING,
     },
     Purpose.LEASE: {

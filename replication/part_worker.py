@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 
 import structlog
 from bson.raw_bson import RawBSONDocument
@@ -12,6 +13,7 @@ from pymongo.read_concern import ReadConcern
 from replication.copying import PartCopy
 from replication.endpoints import part_endpoint
 from replication.lease import LeaseKeeper, Leases
+from replication.metrics import count_retry
 from replication.mongo import Client, Purpose
 from replication.parts import Parts
 from replication.patience import Patience
@@ -97,7 +99,8 @@ class PartWorker:
             if grant is None:
                 return False
             with LeaseKeeper(leases, grant) as keeper:
-                patience = Patience(keeper, wanted, log=self.log)
+                retried = partial(count_retry, self.spec.flow_name, self.spec.source.collection)
+                patience = Patience(keeper, wanted, log=self.log, retried=retried)
                 part = take_over(self.destination, parts, grant, patience)
                 if part.done:  # somebody ended it between the two looks
                     return False
