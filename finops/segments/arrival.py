@@ -188,18 +188,16 @@ def _known(month: ImportedMonth, manifest: Manifest) -> dict[str, Any]:
 
 
 def _take_over(dataset: Dataset, manifest: Manifest, known: ImportedMonth | None) -> None:
-    month = known or ImportedMonth(dataset=dataset, key=manifest.id)
-    if month.run != manifest.run:
-        month.rows_here = month.look_again_at = None
-        month.accepted = False
-    month.billing_account = manifest.billing_account
-    month.billing_period = manifest.billing_period.date()
-    month.run = manifest.run
-    month.state = manifest.state
-    month.started_at = manifest.started_at
-    month.completed_at = manifest.completed_at
-    month.totals = manifest.totals
-    month.save()
+    """Write what the manifest says and nothing else: another process may be settling the month."""
+    told = _facts(manifest) | {
+        "billing_account": manifest.billing_account,
+        "billing_period": manifest.billing_period.date(),
+        "started_at": manifest.started_at,
+        "totals": manifest.totals,
+    }
+    if known is None or known.run != manifest.run:
+        told |= {"rows_here": None, "look_again_at": None, "accepted": False}
+    ImportedMonth.objects.update_or_create(dataset=dataset, key=manifest.id, defaults=told)
 
 
 def _take_over_history(dataset: Dataset, records: list[ImportRecord]) -> None:

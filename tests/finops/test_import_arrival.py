@@ -14,7 +14,7 @@ import pytest
 from pymongo import MongoClient
 
 from finops.costs.periods import DAY, Period
-from finops.importing.journal import ImportState, manifests_of
+from finops.importing.journal import ImportState, Manifest, manifests_of
 from finops.models import HeldDay, ImportedMonth, ImportRun
 from finops.segments.arrival import ImportGate, accept, learn_of_imports
 from finops.segments.builder import builder_for
@@ -22,6 +22,7 @@ from finops.segments.documents import destination_of
 from finops.tasks import tidy_segments
 from replication.models import Flow
 from replication.mongo import close_clients
+from replication.status import Namespace
 from tests.finops.arriving import Arriving
 from tests.finops.cost_documents import aware
 from tests.finops.focus_rows import row, write_csv
@@ -227,3 +228,30 @@ def test_imported_three_times_corrected_and_killed_it_is_as_if_imported_once(
     assert costs.source.count_documents({}) == costs.copy.count_documents({}) == 6000
     (manifest,) = manifests_of(costs.namespace)
     assert manifest.totals["EUR"]["billed"]["sum"] == str(sum(corrected.values()))
+
+
+def test_what_was_settled_meanwhile_stays_settled(
+    costs: Arriving, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two processes learn of the same month, and one of them is slower."""
+    costs.run_import(write_csv(tmp_path / "a.csv", [day_row(FIRST, 1)]))
+
+    def told(source: Namespace) -> list[Manifest]:
+        found = manifests_of(source)
+        if not ImportedMonth.objects.exists():
+            ImportedMonth.objects.create(
+                dataset=costs.dataset,
+                key=found[0].id,
+                billing_period=FIRST,
+                run=found[0].run,
+                state="importing",
+                started_at=found[0].started_at,
+                totals={},
+                settled_run=found[0].run,
+            )
+        return found
+
+    monkeypatch.setattr("finops.segments.arrival.manifests_of", told)
+    learn_of_imports(costs.dataset, costs.namespace)
+    (month,) = ImportedMonth.objects.all()
+    assert (month.settled, month.state, month.rows) == (True, "complete", 1)
