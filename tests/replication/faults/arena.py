@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Self
 from uuid import uuid4
 
+import bson
 from pymongo import MongoClient
 from pymongo.collection import Collection
 from pymongo.errors import PyMongoError
@@ -58,6 +59,7 @@ class Arena:
         self.size = size
         self.seed = seed
         self.exact = True  # whether every event is known, so that each can be asked for
+        self.poison = True  # whether there shall be documents that the destination refuses
         name = uuid4().hex[:12]
         self.databases = (f"from-{name}", f"to-{name}")
         self.canary = f"canary-{name}"
@@ -115,9 +117,10 @@ class Arena:
             worker.close()
 
     def fill(self) -> None:
-        """Make what the snapshot will copy; the copy has the same unique index."""
+        """Make what the snapshot will copy; the copies have unique indexes."""
         self.workload.fill()
         self.copy(UNIQUE).create_index("slot", unique=True)
+        self.copy(ROWS).create_index("poison", unique=True, sparse=True)
 
     def rounds(self) -> Iterator[random.Random]:
         """Yield the chances of each round: the same ones in every run."""
@@ -161,6 +164,8 @@ class Arena:
     @contextmanager
     def changing(self) -> Iterator[None]:
         """Change the source beside the block, then wait until the copies are equal again."""
+        if self.poison:
+            self.workload.plant()
         with changing(self.workload):
             yield
         self.settle()
@@ -218,10 +223,10 @@ class Arena:
     def _wait_until_equal(self, name: str) -> None:
         def equal() -> bool:
             self.must_be_well()
-            return raw(self.original(name)) == raw(self.copy(name))
+            return self._wanted(name) == raw(self.copy(name))
 
         def what() -> str:
-            original, copy = raw(self.original(name)), raw(self.copy(name))
+            original, copy = self._wanted(name), raw(self.copy(name))
             kinds = {
                 "missing": original.keys() - copy.keys(),
                 "extra": copy.keys() - original.keys(),
@@ -234,6 +239,12 @@ class Arena:
 
         _wait(equal, what)
 
+    def _wanted(self, name: str) -> dict[bytes, bytes]:
+        """What should be in a copy: what the source has, but for what was planted."""
+        planted = {repr(key).encode() for key in self.workload.planted} if name == ROWS else set()
+        original = raw(self.original(name))
+        return {key: document for key, document in original.items() if key not in planted}
+
     def must_be_well(self) -> None:
         """Raise when a flow has stopped for good, or the workload has."""
         failures = [each for worker in self._workers for each in worker.failures()]
@@ -244,13 +255,17 @@ class Arena:
         """Judge the run: what must hold after every fault."""
         self.settle()
         assert self.watcher.faults() == []
-        assert self.dead_letters() == []
+        self._judge_dead_letters()
         self._search_logs()
 
-    def dead_letters(self) -> list[Document]:
-        """What the destination refused for good, of these flows."""
-        letters = self.clients[1]["replication"]["dead_letters"]
-        return [each for each in letters.find() if f"/{self.databases[0]}." in each["stream"]]
+    def _judge_dead_letters(self) -> None:
+        """There is a letter for each planted document, which tells no more than its key."""
+        found = self.clients[1]["replication"]["dead_letters"].find()
+        letters = [each for each in found if f"/{self.databases[0]}." in each["stream"]]
+        assert {letter["stream"].rpartition(".")[2] for letter in letters} <= {ROWS}
+        keys = [bson.decode(letter.pop("key"))["_id"] for letter in letters]
+        assert sorted(keys) == sorted(self.workload.planted)
+        assert self.canary not in repr(letters)
 
     def _search_logs(self) -> None:
         logs = sorted(self._folder.glob("**/*.log"))

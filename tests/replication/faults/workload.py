@@ -43,6 +43,7 @@ class Workload:
         self._large = 0
         self._steps = 0
         self.events: Counter[str] = Counter()
+        self.planted: list[str] = []  # keys of rows that the copy's index refuses
         self.error: Exception | None = None
         # Whether a change is made again when the source does not answer: its events are then
         # one or two.
@@ -54,12 +55,21 @@ class Workload:
         self._alive.update(range(self._keys))
         for start in range(0, len(rows), 1000):
             self._database[ROWS].insert_many(rows[start : start + 1000])
+        self._database[ROWS].insert_one(self._poisonous("first"))
         self._database[UNIQUE].create_index("slot", unique=True)
         for key in range(min(self._keys // 25, _SLOTS // 2)):
             self._slots[key] = self._free.pop()
             self._database[UNIQUE].insert_one(self._slotted(key))
         self._database[LARGE].insert_one(self._big(64 * 1024))
         self._database[QUIET].insert_many([{"_id": n, "canary": self._canary} for n in range(10)])
+
+    def plant(self) -> None:
+        """Make a row that a unique index of ``poison`` refuses: there is the first one's."""
+        document = self._poisonous(f"refused-{len(self.planted)}")
+        rows, key = self._database[ROWS], {"_id": document["_id"]}
+        self._do(lambda: rows.replace_one(key, document, upsert=True))
+        self.events[ROWS] += 1
+        self.planted.append(document["_id"])
 
     def step(self) -> None:
         """Make some changes: always many of the rows, now and then one of the other kinds."""
@@ -191,6 +201,9 @@ class Workload:
             "Cost": Decimal128(f"{self._chance.randrange(10**6)}.5"),
             "pad": self._chance.randbytes(self._chance.randrange(200)),
         }
+
+    def _poisonous(self, name: str) -> Document:
+        return {"_id": f"{self._canary}-{name}", "seq": 1, "poison": 1, "canary": self._canary}
 
     def _big(self, size: int) -> Document:
         self._large += 1
