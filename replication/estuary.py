@@ -185,6 +185,8 @@ class MongoEndpoint(Generic[Moved]):
             except (PoisonEvent, TooMuchAtOnce) as error:
                 # Not as new as they should be, or one is refused: now with a look at each.
                 log.info("chunk_overwrites", documents=len(new), error=describe(error))
+        # What is in a document's way may go with another part, or with the changes that follow.
+        self._letters_may_retry = True
         every = {**writes, **{key_document(document): document for document in new}}
         self._delivery.deliver(every, fields, may_wait=False)
 

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from bson import Int64
 
+from replication.planning import Splitting
 from replication.rules import FieldAction, FieldRule
 from tests.replication.running import Flow, raw, running
 from tests.waiting import wait_until
@@ -112,3 +113,22 @@ def test_more_than_a_chunk_of_what_is_gone_is_removed(flow: Flow) -> None:
     snapshot_again(flow)
     with running(flow):
         flow.wait_for_equal_sides()
+
+
+def test_what_a_unique_index_refuses_comes_once_another_part_has_made_room(
+    new_flow: Callable[..., Flow],
+) -> None:
+    flow = new_flow(splitting=Splitting(documents=100, opening=1e6))
+    flow.source.insert_many([{"_id": n, "n": n} for n in range(200)])
+    flow.copy.create_index("n", unique=True)
+    with running(flow):
+        flow.wait_until_consistent()
+    flow.copy.update_one({"_id": 1}, {"$set": {"n": -1}})
+    flow.copy.insert_one({"_id": 500, "n": 1})  # in the way of another part
+    snapshot_again(flow)
+    with running(flow):
+        flow.wait_for_equal_sides()
+        letters = flow.control("dead_letters")
+        wait_until(
+            lambda: not letters.count_documents({"flow": str(flow.id)}), what="the letter is gone"
+        )
