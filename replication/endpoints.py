@@ -153,7 +153,7 @@ def part_endpoint(
     parts = Parts(control_database(client))
     if guarantee_of(spec, client) is Guarantee.GUARDED:
         stream = MongoTracker(control_database(client)).load(spec.key)
-        moment = Moment(stream.generation if stream else 0)
+        moment = Moment.of_snapshot(stream)
         commits = GuardedCommits(parts, part, pause=pause)
         return GuardedEndpoint(client, spec, commits, lambda _time: moment)
     return MongoEndpoint(
@@ -169,8 +169,6 @@ def _moments_of(commits: GuardedCommits[Position]) -> Callable[[Timestamp | None
     def moment(time: Timestamp | None) -> Moment:
         nonlocal batches
         batches += 1
-        position = commits.position
-        time = time or position.cluster_time
-        return Moment(position.generation, time, position.epoch, batches)
+        return Moment.after_snapshot(commits.position, time, ordinal=batches)
 
     return moment

@@ -21,7 +21,7 @@ from pymongo.collection import Collection
 
 from replication.keys import key_document
 from replication.mongo import Client
-from replication.position import Moved
+from replication.position import Moved, Position
 from replication.rules import without
 from replication.spec import StreamSpec, WriteMode
 from replication.statements import (
@@ -88,19 +88,36 @@ class GuardedCommits(FencedCommits[Moved]):
 class Moment:
     """When a document was written, in the order of the source: what decides between two writes.
 
-    A snapshot's is before every change that follows it. Two batches of one cluster time are told
-    apart by their owners, and by the order in which an owner wrote them.
+    A snapshot's is before every change that follows it, and after all that an earlier one, of this
+    flow or another, has left in the copy. Two batches of one cluster time are told apart by their
+    owners, and by the order in which an owner wrote them.
     """
 
-    generation: int
+    snapshot: int  # when it began, in seconds since 1970
     time: Timestamp | None = None
     epoch: int = 0
     ordinal: int = 0
 
+    @classmethod
+    def after_snapshot(
+        cls, position: Position | None, time: Timestamp | None = None, *, ordinal: int = 0
+    ) -> "Moment":
+        """Return the moment of changes up to ``time``, by the owner whose ``position`` it is."""
+        if position is None:
+            return cls(0)
+        snapshot = cls.of_snapshot(position).snapshot
+        return cls(snapshot, time or position.cluster_time, position.epoch, ordinal)
+
+    @classmethod
+    def of_snapshot(cls, position: Position | None) -> "Moment":
+        """Return the moment of what the last snapshot of a stream copies."""
+        began = position.snapshot_began_at if position else None
+        return cls(int(began.timestamp()) if began else 0)
+
     def __str__(self) -> str:
         # Of one length, so that its order as a text is that of its parts.
         time = f"{self.time.time:08x}{self.time.inc:08x}" if self.time else "0" * 16
-        return f"{self.generation:06x}-{time}-{self.epoch:08x}-{self.ordinal:08x}"
+        return f"{self.snapshot:08x}-{time}-{self.epoch:08x}-{self.ordinal:08x}"
 
 
 class GuardedWriter:

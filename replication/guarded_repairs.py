@@ -32,7 +32,7 @@ class GuardedRepairs:
         )
         self._marks = Marks(control_database(client))
         self._spec = spec
-        self._at = str(Moment(position.generation, position.cluster_time, position.epoch))
+        self._at = str(Moment.after_snapshot(position))
 
     def repair(
         self, wanted: Mapping[OrderKey, Difference], current: Mapping[OrderKey, bytes]

@@ -8,7 +8,7 @@ repeated snapshot removes what the source no longer has.
 
 import time
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
 import structlog
@@ -113,7 +113,7 @@ class Snapshot:
                 "skipped_at": None,
                 "snapshot_copied": 0,
                 "snapshot_total": total,
-                "snapshot_began_at": datetime.now(UTC),
+                "snapshot_began_at": _later_than(position.snapshot_began_at),
                 "snapshot_end": None,
                 "position_at": None,
                 "consistent_since": None,
@@ -159,6 +159,12 @@ class Snapshot:
         )
         self._parts.forget_leases(self._spec.key)
         self._log.info("snapshot_finished", copied=copied)
+
+
+def _later_than(earlier: datetime | None) -> datetime:
+    """Return the time now, later than an earlier snapshot's by whatever clock."""
+    now = datetime.now(UTC)
+    return now if earlier is None else max(now, earlier + timedelta(seconds=1))
 
 
 def _count(source: Collection[RawBSONDocument], query: Mapping[str, Any]) -> int:

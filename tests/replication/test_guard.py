@@ -1,6 +1,8 @@
 """Without transactions a document's own moment keeps it from being doubled or taken back."""
 
+import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
@@ -217,6 +219,34 @@ def test_a_repeated_guarded_snapshot_brings_what_differs_and_removes_what_is_gon
     flow.control("positions").update_one({"_id": flow.spec.key}, {"$set": {"phase": "new"}})
     with running(flow):
         wait_until(lambda: plain(flow) == raw(flow.source), what="both sides equal")
+
+
+def test_another_flow_overwrites_what_an_earlier_one_has_left(
+    new_flow: Callable[..., Flow],
+) -> None:
+    first = new_flow(write_mode=WriteMode.GUARDED)
+    first.source.insert_many([{"_id": n, "v": "old"} for n in range(20)])
+    for number in range(2):
+        anew = {"$set": {"phase": "new", "consistent_since": None}}
+        first.control("positions").update_one({"_id": first.spec.key}, anew)
+        with running(first):
+            first.wait_until_consistent()
+            first.source.update_one({"_id": number}, {"$set": {"v": "newer"}})
+            first.wait_for_events(number + 1)
+    second = new_flow(write_mode=WriteMode.GUARDED)
+    second.spec = replace(second.spec, destination=first.spec.destination)
+    second.source.insert_many([{"_id": n, "v": "of the second"} for n in range(20)])
+    # A second is what tells two flows' snapshots apart.
+    wait_until(lambda: time.time() > began_at(first) + 1, what="the clock goes on")
+    with running(second):
+        wait_until(lambda: plain(second) == raw(second.source), what="the second's documents")
+
+
+def began_at(flow: Flow) -> float:
+    position = flow.position()
+    assert position is not None
+    assert position.snapshot_began_at is not None
+    return position.snapshot_began_at.timestamp()
 
 
 def test_a_copy_that_was_guarded_is_made_anew_with_transactions(
