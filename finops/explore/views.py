@@ -44,14 +44,15 @@ def over_costs(view: Page) -> Page:
     @wraps(view)
     def answer(request: GuardedRequest, **parts: int) -> HttpResponseBase:
         dataset = shown_dataset()
+        title = {"title": "Cost explorer"}
         if dataset is None:
-            return render(request, "finops/no_dataset.html")
+            return render(request, "finops/no_dataset.html", title)
         try:
             return view(request, dataset, **parts)
         except NoCostsInScope:
-            return render(request, "finops/no_rows.html")
+            return render(request, "finops/no_rows.html", title)
         except NoCostData:
-            return render(request, "finops/no_costs.html", {"dataset": dataset})
+            return render(request, "finops/no_costs.html", title | {"dataset": dataset})
         except (CostQueryFailed, SegmentFileMissing) as failure:
             return unanswered(request, failure)
 

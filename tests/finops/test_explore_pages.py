@@ -239,7 +239,10 @@ def test_without_data_the_pages_say_so(client: Client, path: str) -> None:
     analyst = sign_in(client, PermissionLevel.ANALYST)
     assert "No data set is set up yet" in page(analyst, path)
     Dataset.objects.create(name="costs", flow="flow")
-    assert "No costs have arrived yet" in page(analyst, path)
+    text = page(analyst, path)
+    assert "No costs have arrived yet" in text
+    assert "<h1>Cost explorer</h1>" in text
+    assert f'hx-get="{path}"' in text
 
 
 def test_a_query_that_takes_too_long_gets_a_clear_page(
