@@ -18,13 +18,13 @@ from bson import Binary
 from bson.raw_bson import RawBSONDocument
 from pymongo.collection import Collection
 
-from replication.ahead import prepared_ahead
 from replication.chunks import Chunk, against_a_copy, into_an_empty_copy
 from replication.estuary import IDS_PER_QUERY, MongoEndpoint
 from replication.keys import id_of, order_key, split_documents
 from replication.metrics import count_copied
 from replication.parts import Part
 from replication.planning import beyond_brackets
+from replication.prefetch import prepared_ahead
 from replication.rules import shaper
 from replication.spec import StreamSpec
 from replication.streams import RAW

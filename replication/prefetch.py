@@ -33,7 +33,7 @@ def prepared_ahead(items: Generator[Item, None, None]) -> Iterator[Iterator[Item
     thread = threading.Thread(
         target=copy_context().run,
         args=(_prepare, items, ready, unwanted.is_set),
-        name="read-ahead",
+        name="prefetch",
         daemon=True,  # a source that never answers must not keep a process alive
     )
     thread.start()
