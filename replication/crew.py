@@ -71,6 +71,13 @@ class Crew:
         self._members[stream], self._threads[stream] = member, thread
         thread.start()
 
+    def make_place(self, turn: float) -> None:
+        """Tell the stream that began first to hand over, if it has had ``turn`` seconds."""
+        staying = [member for member in self._members.values() if not member.leave.is_set()]
+        first = min(staying, key=lambda member: member.began, default=None)
+        if first is not None and first.began <= time.monotonic() - turn:
+            first.leave.set()
+
     def end_all(self) -> None:
         """Tell every stream to hand over. Returns at once."""
         for member in self._members.values():

@@ -4,6 +4,7 @@ They take the same leases as any worker's, so none ever works beside one: Celery
 them alone for as long as this lasts, and go on with them afterwards.
 """
 
+import random
 import threading
 import time
 from collections.abc import Callable
@@ -30,6 +31,8 @@ log = structlog.get_logger(__name__)
 
 _LOOK = 1.0  # seconds between looks at the flow's row, and for streams that nobody works on
 _POLL = 0.1  # seconds between looks at the stop
+_MOST = 64  # collections of one flow at once, each in a thread
+_TURN = 15.0  # seconds that each has at least, before others get its place
 
 
 class End(StrEnum):
@@ -123,9 +126,13 @@ class ForegroundFlow:
             if roster.changed(member.id, member.spec):
                 member.leave.set()
         seen = seen_streams(roster)
-        for stream, live in seen.items():
-            if not live and stream not in crew.members:
-                self._begin(crew, roster, stream)
+        waiting = [each for each, live in seen.items() if not live and each not in crew.members]
+        random.shuffle(waiting)
+        places = max(0, _MOST - len(crew.members))
+        if len(waiting) > places:
+            crew.make_place(_TURN)
+        for stream in waiting[:places]:
+            self._begin(crew, roster, stream)
         self.waiting = any(seen.values()) and not crew.members
         if self.waiting and not self._wait:
             return End.HELD

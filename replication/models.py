@@ -155,10 +155,6 @@ class Flow(models.Model):
         """Return the id of its stream's lease and position."""
         return stream_key(self.id, self.source_of(collection))
 
-    def spec(self) -> StreamSpec:
-        """Return what a worker needs to know of a flow of one collection."""
-        return self.stream(self.scope.items[0])
-
     def stream(self, collection: str) -> StreamSpec:
         """Return what a worker needs to know of one of the collections.
 

@@ -121,19 +121,12 @@ class Slot:
         left_over.sort(key=seen.__getitem__, reverse=True)
         places = max(0, self._limits.streams - len(mine))
         if len(left_over) > places:
-            self._make_place()
+            self._crew.make_place(self._limits.turn)
         # No more than half of them: other slots will see the rest, too.
         adopted = left_over[: min(places, math.ceil(len(left_over) / 2))]
         for stream in adopted:
             self._begin(stream, roster)
         return len(adopted) < min(places, len(waiting))
-
-    def _make_place(self) -> None:
-        latest = time.monotonic() - self._limits.turn
-        staying = [each for each in self._crew.members.values() if not each.leave.is_set()]
-        longest = min(staying, key=lambda each: each.began, default=None)
-        if longest is not None and longest.began <= latest:
-            longest.leave.set()
 
     def _begin(self, stream: StreamId, roster: Roster) -> None:
         try:

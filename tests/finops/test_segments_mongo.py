@@ -114,7 +114,7 @@ def test_nothing_is_published_before_a_snapshot_is_whole(
     cluster: Cluster, flow: Flow, dataset: Dataset, copy: Database[dict[str, Any]]
 ) -> None:
     positions = cluster["replication"]["positions"]
-    key = flow.spec().key
+    key = flow.key_of(flow.collection)
     known = {"_id": key, "flow": str(flow.id), "epoch": 1, "batch": 1}
     positions.insert_one({**known, "phase": "snapshot"})
     touch(cluster, flow, FIRST, SECOND)

@@ -67,7 +67,7 @@ def flow(**fields: object) -> Flow:
 def test_a_good_flow_is_accepted_and_becomes_a_stream() -> None:
     row = flow(partition_fields=["Day"], on_history_lost="stop")
     row.full_clean()
-    spec = row.spec()
+    spec = row.stream("rows")
     assert spec.source == Namespace("here", "billing", "rows")
     assert spec.key == f"{row.id}/here/billing.rows"
     assert (spec.partition_fields, spec.snapshot_again) == (("Day",), False)

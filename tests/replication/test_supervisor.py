@@ -82,7 +82,9 @@ def test_only_flows_that_nobody_works_on_are_enqueued(
     another("misconfigured", destination=broken)
     worked_on = another("worked-on")
     leases = Leases(control_database(mongo), lifetime=timedelta(seconds=30))
-    leases.acquire(worked_on.spec().key, worked_on.id, session=Binary(b"x" * 16, 4), seed=0)
+    leases.acquire(
+        worked_on.key_of("worked-on"), worked_on.id, session=Binary(b"x" * 16, 4), seed=0
+    )
     began = time.monotonic()
     supervise()
     assert enqueued == [(str(row.id), "rows")]
