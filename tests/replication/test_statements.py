@@ -61,6 +61,18 @@ def test_writes_replace_insert_and_delete(rows: Collection[RawBSONDocument]) -> 
     assert stored(rows) == [document(0, b=2, a=1), document(2, v=1), document(7)]
 
 
+@pytest.mark.parametrize("compressors", ["zlib", None], ids=["compressed", "plain"])
+def test_the_driver_sends_many_documents_in_the_place_of_one(
+    mongo_server: str, rows: Collection[RawBSONDocument], compressors: str | None
+) -> None:
+    documents = {key(n): document(n, v=[n, {"a": n}]) for n in range(2500)}
+    with MongoClient[Document](mongo_server, compressors=compressors) as client:
+        copy = raw_collection(client, Namespace("", "statements", rows.name))
+        PlainWriter(copy, ordered=False).insert(documents.items(), None)
+        PlainWriter(copy, ordered=False).write(documents, None)
+    assert stored(rows) == list(documents.values())
+
+
 def test_a_document_of_nearly_16_megabytes_passes(rows: Collection[RawBSONDocument]) -> None:
     large = document(1, pad="x" * (16 * 1024 * 1024 - 100))
     PlainWriter(rows, ordered=False).write({key(0): document(0), key(1): large}, None)
