@@ -9,7 +9,8 @@ from tests.replication.faults.rules import Failure, Moment, On, Rule, Rules
 from tests.replication.faults.workload import ROWS
 
 _OF_THE_STREAM = (*(Operation.GET_MORE, Operation.AGGREGATE, Operation.UPDATE, Operation.COMMIT),)
-_SNAPSHOT = Size(keys=12_000)
+# A chunk has at most five thousand documents, and each time one passes before.
+_SNAPSHOT = Size(keys=40_000)
 _RESUMABLE = frozenset({Fault.CODE_91, Fault.CODE_189, Fault.CODE_11600})
 _READS = frozenset({Operation.GET_MORE, Operation.AGGREGATE, Operation.SNAPSHOT_READ})
 

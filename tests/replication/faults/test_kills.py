@@ -12,8 +12,8 @@ from tests.replication.faults.workers import Process
 from tests.replication.faults.workload import ROWS
 
 _MOMENTS = (Operation.AFTER_READ, Operation.BEFORE_COMMIT, Operation.DURING_COMMIT)
-# A chunk has at most a thousand documents, and every round lets some of them pass.
-_SNAPSHOT = Size(keys=24_000)
+# A chunk has at most five thousand documents, and a round may let one pass.
+_SNAPSHOT = Size(keys=40_000)
 
 
 def hold(arena: Arena, operation: Operation) -> Holds:
@@ -112,9 +112,11 @@ def test_a_snapshot_goes_on_where_its_worker_was(pair: Pair, new_arena: NewArena
     caught(arena, held)  # what is changed from now on are events of the flow
     with arena.changing():
         for chance in chances:
-            before = caught(arena, held)
+            victim = caught(arena, held)
+            # Held from now on, or the snapshot might end before the last round.
+            following = hold_part(arena, chance, not_of=victim.name)
             MEET[pair.fault](arena, held, chance)
-            held = hold_part(arena, chance, not_of=before.name)
+            held = following
         caught(arena, held)
         held.release()
         arena.wait_until_consistent()

@@ -68,11 +68,14 @@ def test_a_snapshot_outlives_a_restart(
     expect_repeated_changes(arena)
     arena.start_worker()
     arena.start_worker()
+    held = hold_part(arena)
     for chance in arena.rounds():
-        held = hold_part(arena)
         held.wait(PATIENCE)
         restart(pair.fault, chance)
+        following = hold_part(arena)  # or the snapshot might end before the last round
         held.release()
+        held = following
+    held.release()
     arena.wait_until_consistent()
     with arena.changing():
         arena.wait_for_progress()

@@ -12,7 +12,7 @@ from sandbox.entra.server import EntraServer
 from tests.replication.faults.arena import PATIENCE, Arena, Size
 from tests.replication.faults.matrix import Fault, Operation, Pair, covers
 from tests.replication.faults.proxy import Proxy
-from tests.replication.faults.rules import On
+from tests.replication.faults.rules import Holds, On
 from tests.replication.faults.workers import Process
 from tests.replication.faults.workload import ROWS
 from tests.replication.servers import Server
@@ -114,16 +114,23 @@ def test_a_stream_outlives_an_outage_of_entra(
 def test_a_snapshot_outlives_an_outage_of_entra(
     pair: Pair, arena: GatedArena, entra: EntraServer
 ) -> None:
+    held = hold_part(arena)
     for chance in arena.rounds():
-        held = arena.destination.rules.hold(On("insert", ROWS))
         held.wait(PATIENCE)
         outage(arena, entra, chance.choice((FaultKind.STATUS, FaultKind.DROPPED)))
+        following = hold_part(arena)  # or the snapshot might end before the last round
         held.release()
+        held = following
+    held.release()
     arena.wait_until_consistent()
     with arena.changing():
         arena.wait_for_progress()
     assert arena.watcher.history(ROWS).generation == 1, "the snapshot started over"
     arena.verdict()
+
+
+def hold_part(arena: Arena) -> Holds:
+    return arena.destination.rules.hold(On("insert", ROWS))
 
 
 def outage(arena: GatedArena, entra: EntraServer, kind: FaultKind) -> None:

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from tests.replication.faults.arena import PATIENCE, Arena, Size
 from tests.replication.faults.conftest import NewArena
 from tests.replication.faults.matrix import Fault, Operation, Pair, covers
-from tests.replication.faults.rules import On
+from tests.replication.faults.rules import Holds, On
 from tests.replication.faults.workload import ROWS
 from tests.waiting import wait_until
 
@@ -30,6 +30,10 @@ def begin_another(arena: Arena, *, remove: bool) -> None:
         return arena.epoch() > before
 
     wait_until(begun, timeout=PATIENCE, what="another slice begins")
+
+
+def hold_part(arena: Arena, *, not_of: str = "") -> Holds:
+    return arena.destination.rules.hold(On("insert", ROWS, not_worker=not_of))
 
 
 @covers([Fault.TWO_SLICES], [Operation.STREAM])
@@ -57,11 +61,14 @@ def test_of_two_slices_of_a_snapshot_one_goes_on(pair: Pair, new_arena: NewArena
     arena.fill()
     for _ in range(2):
         arena.start_worker()
+    held = hold_part(arena)
     for chance in arena.rounds():
-        held = arena.destination.rules.hold(On("insert", ROWS))
-        held.wait(PATIENCE)
+        owner = held.wait(PATIENCE).worker
+        following = hold_part(arena, not_of=owner)  # or the snapshot might end before the last
         begin_another(arena, remove=chance.random() < 0.5)
         held.release()
+        held = following
+    held.release()
     arena.wait_until_consistent()
     with arena.changing():
         arena.wait_for_progress()
