@@ -61,12 +61,12 @@ def test_writes_replace_insert_and_delete(rows: Collection[RawBSONDocument]) -> 
     assert stored(rows) == [document(0, b=2, a=1), document(2, v=1), document(7)]
 
 
-@pytest.mark.parametrize("compressors", ["zlib", None], ids=["compressed", "plain"])
 def test_the_driver_sends_many_documents_in_the_place_of_one(
-    mongo_server: str, rows: Collection[RawBSONDocument], compressors: str | None
+    mongo_server: str, rows: Collection[RawBSONDocument]
 ) -> None:
-    documents = {key(n): document(n, v=[n, {"a": n}]) for n in range(2500)}
-    with MongoClient[Document](mongo_server, compressors=compressors) as client:
+    """Compressed, too: another piece of the driver puts the message together then."""
+    documents = {key(n): document(n, v=[n, {"a": n}]) for n in range(300)}
+    with MongoClient[Document](mongo_server, compressors="zlib") as client:
         copy = raw_collection(client, Namespace("", "statements", rows.name))
         PlainWriter(copy, ordered=False).insert(documents.items(), None)
         PlainWriter(copy, ordered=False).write(documents, None)
