@@ -12,86 +12,22 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import bson
-from bson import Decimal128, Int64, ObjectId, Timestamp
+from bson import Int64, Timestamp
 from bson.json_util import loads
+
+from benchmarks.encoded_changes import EVENTS_PER_SECOND, FIRST_SECOND, Units
 
 _HEADER = struct.Struct("<iiii")
 _OP_MSG, _OP_QUERY = 2013, 2004
-_EVENTS_PER_UNIT = 1_000
-_UNITS = 24  # different ones, served over and over
 _REPLY_BYTES = 16 * 1024 * 1024
 _AWAIT = 0.05  # seconds that an unanswered poll is held
 _NAMESPACE = "source.rows"
 _CURSOR = Int64(777)
-# Stand in encoded events for what differs whenever they are served: a part of the keys, the time.
-_ROUND, _SECOND = b"\xa7\xd3\x91\xe5", b"\xc9\xb7\x8d\x7b"
-_FIRST_SECOND = 1_790_000_000
 _WRITES = frozenset({"update", "insert", "delete", "findAndModify", "commitTransaction"})
-_NEEDED = ("_id", "operationType", "clusterTime", "fullDocument", "documentKey")
-
-
-def document(number: int, size: int) -> dict[str, Any]:
-    """A cost row of about ``size`` bytes."""
-    row = {
-        "_id": ObjectId(_ROUND + number.to_bytes(8, "big")),
-        "BilledCost": Decimal128(Decimal(number % 10_000) / 100),
-        "ChargePeriodStart": datetime(2026, 1, 1, tzinfo=UTC) + timedelta(days=number % 90),
-        "ServiceName": f"Service {number % 40}",
-        "ResourceId": f"/subscriptions/{number % 12}/resource/{number % 5_000}",
-        "Quantity": Int64(number % 24),
-        "Tags": {"env": "production", "team": f"team-{number % 9}"},
-        "Text": "",
-    }
-    row["Text"] = "x" * max(0, size - len(bson.encode(row)))
-    return row
-
-
-def event(number: int, size: int) -> dict[str, Any]:
-    """A change: three in ten are updates of an earlier document."""
-    updated = number % 10 < 3
-    row = document(number * 7 // 10 if updated else number, size)
-    return {
-        "_id": {"_data": f"8265{number:08X}2B042C0100296E5A1004{'5' * 70}"},
-        "operationType": "update" if updated else "insert",
-        "clusterTime": Timestamp(int.from_bytes(_SECOND, "little"), number % _EVENTS_PER_UNIT + 1),
-        "wallTime": datetime(2026, 9, 1, tzinfo=UTC) + timedelta(milliseconds=number),
-        "ns": {"db": "source", "coll": "rows"},
-        "documentKey": {"_id": row["_id"]},
-        "fullDocument": row,
-    }
-
-
-@dataclass(frozen=True)
-class Units:
-    """Encoded events: each unit is a part of a BSON array."""
-
-    encoded: tuple[bytes, ...]
-    events: int  # in each
-
-    @classmethod
-    def of(cls, size: int, *, projected: bool) -> "Units":
-        """Encode events of documents of ``size`` bytes."""
-        per_unit = _EVENTS_PER_UNIT if size < 10_000 else 1
-        units = []
-        for unit in range(_UNITS):
-            events = [event(unit * per_unit + each + 1, size) for each in range(per_unit)]
-            if projected:
-                events = [{name: each[name] for name in _NEEDED} for each in events]
-            units.append(bson.encode({"": events})[10:-2])
-        return cls(tuple(units), per_unit)
-
-    def served(self, number: int) -> bytes:
-        """Return the unit of that number, whose inserted keys no other one has."""
-        turn, place = divmod(number, _UNITS)
-        second = struct.pack("<I", _FIRST_SECOND + number)
-        unit = self.encoded[place].replace(_ROUND, struct.pack(">I", turn))
-        return unit.replace(_SECOND, second)
 
 
 @dataclass
@@ -194,7 +130,7 @@ class NullServer:
         progress.served += count * units.events
         progress.events -= count * units.events
         token = bson.encode({"_data": f"82{progress.served:032X}"})
-        reached = Timestamp(_FIRST_SECOND + start + count - 1 + self._behind, _EVENTS_PER_UNIT)
+        reached = Timestamp(FIRST_SECOND + start + count - 1 + self._behind, EVENTS_PER_SECOND)
         return _with_batch(b"".join(chosen), token, reached)
 
     def _written(self, name: str, frame: bytes) -> bytes:
@@ -283,7 +219,7 @@ def _with_batch(elements: bytes, token: bytes, reached: Timestamp) -> bytes:
     return struct.pack("<i", len(outer) + 5) + outer + b"\0"
 
 
-_STAMP = {"ok": 1.0, "operationTime": Timestamp(_FIRST_SECOND - 1, 1)}
+_STAMP = {"ok": 1.0, "operationTime": Timestamp(FIRST_SECOND - 1, 1)}
 
 
 def main() -> None:

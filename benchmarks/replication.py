@@ -30,7 +30,7 @@ import pymongo
 from bson.json_util import dumps
 from pymongo import MongoClient, UpdateOne
 
-from benchmarks.null_server import document
+from benchmarks.encoded_changes import document
 from benchmarks.replication_client import Figures, spec_of
 from replication.position import Phase
 from sandbox.mongod import answers_ping
