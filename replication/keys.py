@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import bson
-from bson import Binary, Decimal128, MaxKey, MinKey, ObjectId, Regex, Timestamp
+from bson import Binary, Code, Decimal128, MaxKey, MinKey, ObjectId, Regex, Timestamp
 from bson.codec_options import CodecOptions, DatetimeConversion
 from bson.datetime_ms import DatetimeMS
 
@@ -63,7 +63,7 @@ def order_key(value: Any) -> OrderKey:
         return (_BOOLEAN, value)
     if isinstance(value, int | float | Decimal128):
         return _number(value)
-    if isinstance(value, str):
+    if isinstance(value, str) and not isinstance(value, Code):
         return (_TEXT, value)
     if isinstance(value, Mapping):
         return (_OBJECT, *(_member(name, item) for name, item in value.items()))

@@ -26,6 +26,9 @@ BRACKETS: tuple[tuple[str, ...], ...] = (
     ("bool",),
     ("date",),
     ("timestamp",),
+    ("dbPointer",),
+    ("javascript",),
+    ("javascriptWithScope",),
     ("maxKey",),
 )
 EVERY_BRACKET = tuple(range(len(BRACKETS)))
@@ -46,6 +49,9 @@ _ALIASES = {
     0x08: "bool",
     0x09: "date",
     0x11: "timestamp",
+    0x0C: "dbPointer",
+    0x0D: "javascript",
+    0x0F: "javascriptWithScope",
     0x7F: "maxKey",
 }
 _NUMBERS = 2

@@ -5,7 +5,7 @@ from typing import Any
 
 import bson
 import pytest
-from bson import Binary, Decimal128, Int64, MaxKey, MinKey, ObjectId, Timestamp
+from bson import Binary, Code, Decimal128, Int64, MaxKey, MinKey, ObjectId, Timestamp
 from bson.datetime_ms import DatetimeMS
 from hypothesis import given
 from hypothesis import strategies as st
@@ -100,7 +100,14 @@ def test_values_sort_as_a_server_sorts_them() -> None:
         *(MinKey(), None, float("nan"), -1, Decimal128("0.5"), 1, 2.5, Int64(3)),
         *("", "a", "b", "€", "𝄞", {}, {"a": 1}, {"a": 1, "b": 1}, {"b": 0}, {"a": "x"}, [1]),
         *(b"z", b"aa", Binary(b"aa", 4), ObjectId("0" * 24), False, True),
-        *(DatetimeMS(-1), DatetimeMS(10**17), Timestamp(1, 2), Timestamp(2, 1), MaxKey()),
+        *(
+            DatetimeMS(-1),
+            DatetimeMS(10**17),
+            Timestamp(1, 2),
+            Timestamp(2, 1),
+            Code("a"),
+            MaxKey(),
+        ),
     ]
     keys = [order_key(value) for value in ordered]
     assert keys == sorted(keys)

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import bson
 import pytest
-from bson import Decimal128, Int64, MaxKey, MinKey, ObjectId, Timestamp
+from bson import Code, Decimal128, Int64, MaxKey, MinKey, ObjectId, Timestamp
 from pymongo import MongoClient
 from pymongo.collection import Collection
 
@@ -33,6 +33,8 @@ KEYS = [
     True,
     datetime(2026, 1, 1, tzinfo=UTC),
     Timestamp(1, 1),
+    Code("one"),
+    Code("two"),
     MaxKey(),
 ]
 NAN = 2  # no span begins or ends there: it compares with nothing
