@@ -7,7 +7,7 @@ from finops.costs.engine import Engine
 from finops.costs.figures import Question
 from finops.costs.metrics import Metric
 from finops.costs.published import Published
-from finops.costs.units import IN_UNIT
+from finops.costs.units import IN_UNIT, US_DOLLARS_BY_AZURE
 from finops.costs.visible import filter_of
 from finops.segments.values import EXACT
 
@@ -40,22 +40,31 @@ class Commitments:
         return _fraction(self.used, self.usage)
 
 
-def commitments(question: Question, manifest: Published, engine: Engine) -> Commitments | None:
-    """Those of the current period; None where no usage names one. Raises CostQueryFailed."""
+@dataclass(frozen=True, slots=True)
+class Glance:
+    """What one look at the current period tells."""
+
+    commitments: Commitments | None  # None where no usage names one
+    us_dollars: bool  # whether a row of any currency carries Azure's amounts in US dollars
+
+
+def glance(question: Question, manifest: Published, engine: Engine) -> Glance:
+    """Look at the current period. Raises CostQueryFailed."""
     scan, within = manifest.rollup(question.current, engine.store), filter_of(question.scope)
     column = question.unit.column(Metric.EFFECTIVE)
-    ((used, unused, usage, count),) = engine.fetch(
+    dollars = US_DOLLARS_BY_AZURE.column(Metric.BILLED)
+    ((used, unused, usage, count, converted),) = engine.fetch(
         f"""
-        SELECT coalesce(sum({column}) FILTER (WHERE commitment_discount_status = 'Used'), 0),
-               coalesce(sum({column}) FILTER (WHERE commitment_discount_status = 'Unused'), 0),
-               coalesce(sum({column})
-                   FILTER (WHERE commitment_discount_status IS DISTINCT FROM 'Unused'), 0),
-               count(DISTINCT commitment_discount_id)
-        FROM {scan.sql}
-        WHERE charge_day >= $start AND charge_day < $end
-          AND charge_category = 'Usage'
-          AND {IN_UNIT}
-          AND {within.sql}
+        SELECT coalesce(sum({column}) FILTER (
+                   WHERE is_usage AND commitment_discount_status = 'Used'), 0),
+               coalesce(sum({column}) FILTER (
+                   WHERE is_usage AND commitment_discount_status = 'Unused'), 0),
+               coalesce(sum({column}) FILTER (
+                   WHERE is_usage AND commitment_discount_status IS DISTINCT FROM 'Unused'), 0),
+               count(DISTINCT commitment_discount_id) FILTER (WHERE is_usage),
+               count({dollars})
+        FROM (SELECT *, charge_category = 'Usage' AND {IN_UNIT} AS is_usage FROM {scan.sql})
+        WHERE charge_day >= $start AND charge_day < $end AND {within.sql}
         """,  # noqa: S608 - from the constants above
         {
             **scan.parameters,
@@ -65,7 +74,8 @@ def commitments(question: Question, manifest: Published, engine: Engine) -> Comm
             "end": question.current.end,
         },
     )
-    return Commitments(used, unused, usage, int(count)) if count else None
+    found = Commitments(used, unused, usage, int(count)) if count else None
+    return Glance(found, us_dollars=bool(converted))
 
 
 def _fraction(part: Decimal, whole: Decimal) -> Decimal | None:

@@ -2,12 +2,13 @@
 
 import threading
 from collections import OrderedDict
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, datetime
 
 from accounts.scopes import Scope
 from finops.costs.buckets import Bucket, Grain, buckets_of, grain_of
-from finops.costs.commitments import Commitments, commitments
+from finops.costs.commitments import Commitments, glance
 from finops.costs.engine import engine
 from finops.costs.figures import (
     LARGEST_SERVICES,
@@ -24,7 +25,7 @@ from finops.costs.periods import Period, month_to_date, same_days_of_month_befor
 from finops.costs.projection import Projection, projection
 from finops.costs.published import published
 from finops.costs.units import CONVERTED, US_DOLLARS_BY_AZURE, Unit
-from finops.costs.visible import has_us_dollars, visible
+from finops.costs.visible import visible
 from finops.models import Dataset
 
 __all__ = [
@@ -130,16 +131,7 @@ def _load(dataset: Dataset, scope: Scope, currency: str | None, metric: Metric) 
     span, currencies = rows.span, rows.by_currency
     anchor = span.last
     current, previous = month_to_date(anchor), same_days_of_month_before(anchor)
-    convertible = set(currencies) != {"USD"} and has_us_dollars(manifest, scope, current, engine())
-    if currency == CONVERTED and convertible:
-        unit = US_DOLLARS_BY_AZURE
-    else:
-        unit = Unit(next(iter(currencies)) if currency is None else currency)
-        if unit.currency not in currencies:
-            known = ", ".join(sorted(currencies))
-            raise UnknownCurrency(
-                f"Data set {dataset.name!r} has no charge in that currency; you see: {known}."
-            )
+    unit = _unit(currency, currencies)
     question = Question(
         scope=scope,
         unit=unit,
@@ -149,6 +141,13 @@ def _load(dataset: Dataset, scope: Scope, currency: str | None, metric: Metric) 
         current=current,
         previous=previous if span.start < current.start else None,
     )
+    glimpse = glance(question, manifest, engine())
+    convertible = glimpse.us_dollars and set(currencies) != {"USD"}
+    if not (convertible if unit.converted else unit.currency in currencies):
+        known = ", ".join(sorted(currencies))
+        raise UnknownCurrency(
+            f"Data set {dataset.name!r} has no charge in that currency; you see: {known}."
+        )
     figures = answer(question, manifest, engine())
     to_date = next(total.current for total in figures.totals if total.metric is metric)
     return Overview(
@@ -168,7 +167,14 @@ def _load(dataset: Dataset, scope: Scope, currency: str | None, metric: Metric) 
         services=figures.services,
         projection=projection(to_date, anchor, figures.month_before),
         movers=movers(question, manifest, engine()),
-        commitments=commitments(question, manifest, engine()),
+        commitments=glimpse.commitments,
         rows=sum(currencies.values()) if unit.converted else currencies[unit.currency],
         built_at=dataset.published_at,
     )
+
+
+def _unit(currency: str | None, currencies: Iterable[str]) -> Unit:
+    """What was asked for, which the rows may not have; without a wish, what most rows are in."""
+    if currency is None:
+        return Unit(next(iter(currencies)))
+    return US_DOLLARS_BY_AZURE if currency == CONVERTED else Unit(currency)

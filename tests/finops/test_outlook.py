@@ -182,3 +182,8 @@ def test_they_are_no_choice_where_there_are_none_or_nothing_else() -> None:
         load(plain, CONVERTED)
     only = build_all([charge(ANCHOR, "1", BillingCurrency="USD", **dollars("1"))], name="dollars")
     assert not load(only, "USD").convertible
+    with pytest.raises(UnknownCurrency):
+        load(only, CONVERTED)
+    both = build_all([charge(ANCHOR, "1"), charge(ANCHOR, "1", BillingCurrency="USD")], name="both")
+    with pytest.raises(UnknownCurrency):
+        load(both, CONVERTED)
