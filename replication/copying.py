@@ -19,8 +19,9 @@ from bson.raw_bson import RawBSONDocument
 from pymongo.collection import Collection
 
 from replication.chunks import Chunk, against_a_copy, into_an_empty_copy
-from replication.estuary import IDS_PER_QUERY, MongoEndpoint
+from replication.estuary import MongoEndpoint
 from replication.keys import id_of, order_key, split_documents
+from replication.lookups import IDS_PER_QUERY
 from replication.metrics import count_copied
 from replication.parts import Part
 from replication.planning import beyond_brackets

@@ -31,8 +31,6 @@ from replication.transactions import Commits, Work
 
 log = structlog.get_logger(__name__)
 
-# SecantusDB's time for {$in: …} grows with the square of its length.
-IDS_PER_QUERY = 100
 _NAMESPACE_EXISTS = 48
 
 

@@ -82,7 +82,8 @@ class Following:
 
     def close(self) -> None:
         """Forget what is not committed: whoever goes on reads it again."""
-        reader, self._reader, self._stream, self._waiting = self._reader, None, None, None
+        reader, self._reader, self._stream = self._reader, None, None
+        self._waiting, self._joined = None, 0
         if reader is not None:
             reader.close()
 
