@@ -19,8 +19,10 @@ from replication.changes import BatchLimits, Changes
 from replication.collecting import Collecting
 from replication.lookups import UNKNOWN_TIME, Found, from_timestamp
 from replication.wire import Event
+from tests.replication.running import Flow, running
 
 KEYS = 2
+_HOT = 5  # documents of the test with real servers
 Kind = Literal["write", "update", "delete", "ask", "take", "restart", "pause"]
 Action = tuple[Kind, int]
 State = int | None  # the time of a document's last change, or that there is none
@@ -213,6 +215,38 @@ def follows(copied: Sequence[State], history: Sequence[State]) -> bool:
         while place < len(history) and history[place] != state:
             place += 1
     return place < len(history)
+
+
+def test_a_watcher_of_a_copy_sees_no_document_go_back(flow: Flow) -> None:
+    """The same with real servers: hot documents, and a new owner in the middle."""
+    seen: dict[int, list[int]] = {}
+    with running(flow):
+        flow.wait_until_consistent()
+    with flow.copy.watch(max_await_time_ms=100) as copy:
+        copy.try_next()
+        for start in (0, 600):
+            for seq in range(start, start + 300):  # while nobody follows: a backlog
+                _write(flow, seq)
+            with running(flow):
+                for seq in range(start + 300, start + 600):
+                    _write(flow, seq)
+                flow.wait_for_equal_sides()
+        while (change := copy.try_next()) is not None:
+            if change["operationType"] != "delete":
+                document = change["fullDocument"]
+                seen.setdefault(document["_id"], []).append(document["seq"])
+    assert len(seen) == _HOT
+    assert all(each == sorted(each) for each in seen.values())
+
+
+def _write(flow: Flow, seq: int) -> None:
+    key = {"_id": seq * 7 % _HOT}
+    if seq % 11 == 0:
+        flow.source.delete_one(key)
+    elif seq % 3:
+        flow.source.update_one(key, {"$set": {"seq": seq}}, upsert=True)
+    else:
+        flow.source.replace_one(key, {"seq": seq}, upsert=True)
 
 
 @pytest.mark.parametrize("filtered", [False, True], ids=["whole", "filtered"])
