@@ -55,11 +55,10 @@ class Failure:
 class Rule:
     """What happens to the next messages that fit."""
 
-    def __init__(self, on: On, moment: Moment, *, times: int, skip: int = 0) -> None:
+    def __init__(self, on: On, moment: Moment, *, times: int) -> None:
         self.on = on
         self.moment = moment
         self._left = times
-        self._skip = skip  # messages that fit and pass before the first
         self._met = threading.Condition()
         self.hits: list[Message] = []
 
@@ -67,9 +66,6 @@ class Rule:
         """Whether the rule is about this message, which then counts as one of its times."""
         with self._met:
             if self.moment is not moment or not self._left or not self.on.fits(message):
-                return False
-            if self._skip:
-                self._skip -= 1
                 return False
             self._left -= 1
             self.hits.append(message)
@@ -96,10 +92,8 @@ class Rule:
 class Fails(Rule):
     """Answers in the server's place."""
 
-    def __init__(
-        self, on: On, moment: Moment, failure: Failure, *, times: int, skip: int = 0
-    ) -> None:
-        super().__init__(on, moment, times=times, skip=skip)
+    def __init__(self, on: On, moment: Moment, failure: Failure, *, times: int) -> None:
+        super().__init__(on, moment, times=times)
         self.failure = failure
 
 
@@ -159,18 +153,15 @@ class Rules:
         *,
         moment: Moment = Moment.REQUEST,
         times: int = 1,
-        skip: int = 0,
     ) -> Fails:
         """Answer with ``failure``; at the moment of the answer the server has done it all."""
-        rule = Fails(on, moment, failure, times=times, skip=skip)
+        rule = Fails(on, moment, failure, times=times)
         self._add(rule)
         return rule
 
-    def cut(
-        self, on: On, *, moment: Moment = Moment.REQUEST, times: int = 1, skip: int = 0
-    ) -> Cuts:
+    def cut(self, on: On, *, moment: Moment = Moment.REQUEST, times: int = 1) -> Cuts:
         """Close the connection, either before the server sees the command or after it."""
-        rule = Cuts(on, moment, times=times, skip=skip)
+        rule = Cuts(on, moment, times=times)
         self._add(rule)
         return rule
 

@@ -2,15 +2,13 @@
 
 import random
 
-from tests.replication.faults.arena import PATIENCE, Arena, Size
+from tests.replication.faults.arena import PATIENCE, Arena
 from tests.replication.faults.conftest import NewArena
 from tests.replication.faults.matrix import ANSWERS, Fault, Operation, Pair, covers
 from tests.replication.faults.rules import Failure, Moment, On, Rule, Rules
 from tests.replication.faults.workload import ROWS
 
 _OF_THE_STREAM = (*(Operation.GET_MORE, Operation.AGGREGATE, Operation.UPDATE, Operation.COMMIT),)
-# A chunk has at most five thousand documents, and each time one passes before.
-_SNAPSHOT = Size(keys=40_000)
 _RESUMABLE = frozenset({Fault.CODE_91, Fault.CODE_189, Fault.CODE_11600})
 _READS = frozenset({Operation.GET_MORE, Operation.AGGREGATE, Operation.SNAPSHOT_READ})
 
@@ -38,14 +36,14 @@ def labels(fault: Fault, operation: Operation) -> tuple[str, ...]:
     return ()
 
 
-def inject(arena: Arena, pair: Pair, chance: random.Random, *, skip: int = 0) -> tuple[Rule, int]:
+def inject(arena: Arena, pair: Pair, chance: random.Random) -> tuple[Rule, int]:
     """Let the next commands of the pair's kind fail; return the rule, and how many it is for."""
     rules, on = command(arena, pair.operation)
     # A right that is missing twice in a row is missing, and nothing that passes by itself.
     times = 1 if pair.fault is Fault.CODE_13 else chance.randrange(1, 4)
     if pair.fault in (Fault.CUT_BEFORE, Fault.CUT_AFTER):
         moment = Moment.REQUEST if pair.fault is Fault.CUT_BEFORE else Moment.ANSWER
-        return rules.cut(on, moment=moment, times=times, skip=skip), times
+        return rules.cut(on, moment=moment, times=times), times
     in_transaction = pair.operation not in _READS
     failure = Failure(
         pair.fault.code,
@@ -58,14 +56,14 @@ def inject(arena: Arena, pair: Pair, chance: random.Random, *, skip: int = 0) ->
     )
     # What the server has done although it answers so is undone with the transaction, or met again.
     moment = chance.choice((Moment.REQUEST, Moment.ANSWER)) if in_transaction else Moment.REQUEST
-    return rules.fail(on, failure, moment=moment, times=times, skip=skip), times
+    return rules.fail(on, failure, moment=moment, times=times), times
 
 
 @covers(ANSWERS, _OF_THE_STREAM)
 def test_a_stream_outlives_what_a_server_answers(pair: Pair, new_arena: NewArena) -> None:
     arena = new_arena(seed=pair.seed)
     arena.fill()
-    arena.start_worker()
+    worker = arena.start_worker()
     arena.wait_until_consistent()
     for chance in arena.rounds():
         with arena.changing():
@@ -76,32 +74,21 @@ def test_a_stream_outlives_what_a_server_answers(pair: Pair, new_arena: NewArena
                 arena.source.rules.cut(On("getMore", ROWS))
             rule.wait(PATIENCE, count=times)
             arena.wait_for_progress()
+        if pair.fault is Fault.CODE_13:
+            # Sign-ins are not lost every few seconds: that is how a missing right looks.
+            worker.ask_to_stop()
+            worker.exit_code()
+            worker = arena.start_worker()
     arena.verdict()
 
 
-@covers(ANSWERS, [Operation.SNAPSHOT_WRITE])
-def test_a_snapshot_outlives_what_the_destination_answers(pair: Pair, new_arena: NewArena) -> None:
-    arena = new_arena(seed=pair.seed, size=_SNAPSHOT)
-    arena.fill()
-    chances = list(arena.rounds())
-    # All at once, or the snapshot might end before the last.
-    rules = [inject(arena, pair, chance, skip=1) for chance in chances]
-    arena.start_worker()
-    for rule, times in rules:
-        rule.wait(PATIENCE, count=times)
-    arena.wait_until_consistent()
-    with arena.changing():
-        arena.wait_for_progress()
-    arena.verdict()
-
-
-@covers(ANSWERS, [Operation.SNAPSHOT_READ])
-def test_a_snapshot_outlives_what_the_source_answers(pair: Pair, new_arena: NewArena) -> None:
+@covers(ANSWERS, [Operation.SNAPSHOT_READ, Operation.SNAPSHOT_WRITE])
+def test_a_snapshot_outlives_what_a_server_answers(pair: Pair, new_arena: NewArena) -> None:
     arena = new_arena(seed=pair.seed)
     arena.fill()
     for chance in arena.rounds():
         rule, times = inject(arena, pair, chance)
-        held = arena.destination.rules.hold(On("insert", ROWS))
+        held = arena.destination.rules.hold(On("commitTransaction", ROWS))
         worker = arena.start_worker()
         rule.wait(PATIENCE, count=times)
         held.wait(PATIENCE)  # the part is being copied in spite of it
