@@ -20,6 +20,7 @@ from finops.segments.schema import SegmentSchema, configured_schema
 from finops.segments.schema import missing as missing_of
 
 Key = tuple[str | None, ...]
+_FEW_STEPS = 31
 
 _MOMENT = {
     Basis.CHARGE: "charge_day",
@@ -52,6 +53,12 @@ class Source:
     def count(self) -> str:
         """SQL that counts rows of the data."""
         return 'sum("rows")' if self.kind == "rollup" else "count(*)"
+
+    def missing(self, measure: str) -> str:
+        """SQL that counts rows of the data in which ``measure`` is null."""
+        if self.kind == "rollup":
+            return f"sum({missing_of(measure)})"
+        return f"count(*) - count({measure})"
 
 
 def source_of(
@@ -168,11 +175,11 @@ def read_cells(
 
 
 def _sql(source: Source, frame: Frame, keys: str, measure: str) -> str:
-    # Of the roll-up few groups are left, so they are summed once and kept. Rows may have as many
-    # groups as there are rows: they are read twice instead, so that memory stays bounded.
-    if source.kind == "rollup":
+    # Groups in few steps are summed once and kept. In many steps the groups of rows may be as many
+    # as the rows: they are read twice instead, so that memory stays bounded.
+    if source.kind == "rollup" or len(frame.buckets) <= _FEW_STEPS:
         kept, amount = "MATERIALIZED", f"sum({measure})"
-        missing, count, grouped = f"sum({missing_of(measure)})", source.count, "GROUP BY ALL"
+        missing, count, grouped = source.missing(measure), source.count, "GROUP BY ALL"
     else:
         kept, amount = "NOT MATERIALIZED", measure
         missing, count, grouped = f"({measure} IS NULL)::INTEGER", "1", ""
