@@ -89,7 +89,7 @@ class ImportedMonth(models.Model):
 
     dataset = models.ForeignKey(Dataset, on_delete=models.CASCADE, related_name="imported_months")
     key = models.CharField(max_length=700, help_text="The manifest's _id at the source.")
-    billing_account = models.CharField(max_length=500, null=True)
+    billing_account = models.TextField(null=True)
     billing_period = models.DateField(help_text="Its first day.")
     run = models.CharField(max_length=32)
     state = models.CharField(max_length=16)
@@ -111,7 +111,12 @@ class ImportedMonth(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.dataset} {self.billing_period:%Y-%m} {self.billing_account or ''}".strip()
+        return f"{self.dataset} {self.name}"
+
+    @property
+    def name(self) -> str:
+        """Its billing month, fit for logs: the account is the documents'."""
+        return f"{self.billing_period:%Y-%m}"
 
     @property
     def rows(self) -> int:

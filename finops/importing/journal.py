@@ -11,6 +11,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
 from enum import StrEnum
+from hashlib import sha256
 from typing import Any
 
 from finops.importing.errors import LoadingError
@@ -22,6 +23,7 @@ from replication.status import Namespace
 MANIFESTS = "focus_manifests"
 HISTORY = "focus_imports"
 _HISTORY_READ = 50  # imports
+_LONGEST_ACCOUNT = 200  # characters of a billing account in an _id
 
 
 class ImportState(StrEnum):
@@ -168,9 +170,15 @@ class Journal:
 
 
 def manifest_id(collection: str, partition: Partition) -> str:
-    """The ``_id`` of a month's manifest."""
-    account = "" if partition.billing_account is None else f" {partition.billing_account}"
-    return f"{collection} {partition.billing_period.isoformat()}{account}"
+    """The ``_id`` of a month's manifest: at most 600 characters, however long the account's is."""
+    account = partition.billing_account
+    if account is None:
+        named = ""
+    elif len(account) <= _LONGEST_ACCOUNT:
+        named = f" {account}"
+    else:
+        named = f" {account[:_LONGEST_ACCOUNT]} {sha256(account.encode()).hexdigest()}"
+    return f"{collection} {partition.billing_period.isoformat()}{named}"
 
 
 def manifests_of(source: Namespace) -> list[Manifest]:

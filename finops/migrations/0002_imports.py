@@ -50,7 +50,7 @@ class Migration(migrations.Migration):
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('key', models.CharField(help_text="The manifest's _id at the source.", max_length=700)),
-                ('billing_account', models.CharField(max_length=500, null=True)),
+                ('billing_account', models.TextField(null=True)),
                 ('billing_period', models.DateField(help_text='Its first day.')),
                 ('run', models.CharField(max_length=32)),
                 ('state', models.CharField(max_length=16)),

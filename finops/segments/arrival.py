@@ -137,7 +137,11 @@ def settle(dataset: Dataset, status: FlowStatus, copy: Copy) -> None:
         here = _arrived(month, copy) if status.as_source else _passed(month, status)
         if here:
             month.settled_run = month.run
-            log.info("segments.import_arrived", dataset=dataset.name, month=str(month))
+            log.info(
+                "segments.import_arrived",
+                dataset=dataset.name,
+                month=month.name,
+            )
         took = timedelta(seconds=time.monotonic() - begun)
         month.look_again_at = now + min(max(took * _PAUSE_PER_LOOK, _SHORTEST), _LONGEST)
         # Only while the run is still the one that was looked at.
@@ -155,7 +159,11 @@ def accept(dataset: Dataset, months: Iterable[ImportedMonth]) -> int:
         if not month.settled:
             same = ImportedMonth.objects.filter(pk=month.pk, run=month.run)
             accepted += same.update(settled_run=month.run, accepted=True)
-            log.warning("segments.import_accepted", dataset=dataset.name, month=str(month))
+            log.warning(
+                "segments.import_accepted",
+                dataset=dataset.name,
+                month=month.name,
+            )
     return accepted
 
 

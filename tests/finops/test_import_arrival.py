@@ -5,7 +5,8 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
-from datetime import date
+from dataclasses import replace
+from datetime import date, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,9 @@ from pymongo import MongoClient
 
 from finops.costs.periods import DAY, Period
 from finops.importing.journal import ImportState, Manifest, manifests_of
-from finops.models import HeldDay, ImportedMonth, ImportRun
-from finops.segments.arrival import ImportGate, accept, learn_of_imports
+from finops.importing.sums import Totals
+from finops.models import Dataset, HeldDay, ImportedMonth, ImportRun
+from finops.segments.arrival import ImportGate, accept, learn_of_imports, settle
 from finops.segments.builder import builder_for
 from finops.segments.documents import destination_of
 from finops.tasks import tidy_segments
@@ -25,7 +27,9 @@ from replication.mongo import close_clients
 from replication.status import Namespace
 from tests.finops.arriving import Arriving
 from tests.finops.cost_documents import aware
+from tests.finops.flows import STREAMING
 from tests.finops.focus_rows import row, write_csv
+from tests.finops.imports import imported
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.django_db
@@ -255,3 +259,59 @@ def test_what_was_settled_meanwhile_stays_settled(
     learn_of_imports(costs.dataset, costs.namespace)
     (month,) = ImportedMonth.objects.all()
     assert (month.settled, month.state, month.rows) == (True, "complete", 1)
+
+
+class FakeCopy:
+    """A copy that holds so many rows; counts how often it is looked at."""
+
+    def __init__(self, rows: int = 0, totals: Totals | None = None) -> None:
+        self.rows, self.totals = rows, totals or {}
+        self.counted = self.read = 0
+
+    def ensure_month_index(self) -> None:
+        pass
+
+    def month_rows(self, billing_account: str | None, billing_period: date) -> int:
+        self.counted += 1
+        return self.rows
+
+    def month_totals(self, billing_account: str | None, billing_period: date) -> Totals:
+        self.read += 1
+        return self.totals
+
+
+def test_a_month_is_read_only_when_its_rows_are_there_and_not_again_at_once() -> None:
+    dataset = Dataset.objects.create(name="costs", flow="costs")
+    month = imported(dataset, run="new", totals={"EUR": {"rows": 2}})
+    copy = FakeCopy(rows=1)
+    for _ in range(3):
+        settle(dataset, STREAMING, copy)
+    assert (copy.counted, copy.read) == (1, 0)
+    ImportedMonth.objects.update(look_again_at=None)
+    copy.rows = 2
+    settle(dataset, STREAMING, copy)
+    assert (copy.counted, copy.read) == (2, 1)
+    month.refresh_from_db()
+    assert not month.settled
+    ImportedMonth.objects.update(look_again_at=None)
+    copy.totals = month.totals
+    settle(dataset, STREAMING, copy)
+    month.refresh_from_db()
+    assert month.settled
+
+
+@pytest.mark.parametrize(
+    ("seconds", "settled"), [(None, False), (-1, False), (4, False), (6, True)]
+)
+def test_a_filtered_copy_settles_when_its_position_has_passed_the_import(
+    seconds: int | None, settled: bool
+) -> None:
+    dataset = Dataset.objects.create(name="costs", flow="costs")
+    month = imported(dataset, run="new", totals={"EUR": {"rows": 2}})
+    assert month.completed_at is not None
+    position = None if seconds is None else month.completed_at + timedelta(seconds=seconds)
+    copy = FakeCopy()
+    settle(dataset, replace(STREAMING, as_source=False, position_at=position), copy)
+    month.refresh_from_db()
+    assert month.settled is settled
+    assert copy.counted == 0

@@ -195,3 +195,12 @@ def test_nothing_changes_before_its_days_are_announced(tmp_path: Path) -> None:
     assert collection.whole == 3
     # The third import changed nothing of day 3, and said nothing before it removed the others.
     assert len(collection.documents) == 1
+
+
+def test_a_long_account_has_a_short_id(source: Namespace, tmp_path: Path) -> None:
+    accounts = ["a" * 3000 + end for end in "xy"]
+    rows = [row(BillingAccountId=account) for account in accounts]
+    run(source, write_csv(tmp_path / "a.csv", rows))
+    found = manifests_of(source)
+    assert sorted(str(one.billing_account) for one in found) == accounts
+    assert max(len(one.id) for one in found) < 600
