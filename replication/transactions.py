@@ -74,8 +74,9 @@ def raise_unless_transient(error: PyMongoError) -> None:
     if kind is FailureKind.POISON:
         code = error.code if isinstance(error, OperationFailure) else None
         refused = error.refused if isinstance(error, WritesRefused) else {}
+        reasons = sorted({refusal.reason for refusal in refused.values()})
         raise PoisonEvent(
-            f"The destination refuses a document of this batch: {describe(error)}.",
+            f"The destination refuses a document ({describe(error)}). {' '.join(reasons)}".rstrip(),
             code or 0,
             refused,
         ) from None
