@@ -16,7 +16,7 @@ from finops.costs.dimensions import (
     needs_rows,
 )
 from finops.costs.engine import CostQueryFailed, engine
-from finops.costs.explore_sql import Selection, schema_of, source_of
+from finops.costs.explore_sql import Selection, Source, schema_of, source_of
 from finops.costs.explore_visit import visit
 from finops.costs.periods import DAY, Period
 from finops.costs.published import Kind, published
@@ -76,45 +76,59 @@ def values_of(
         dimensions=[dimension],
         monthly_before=replace(found.frame, grain="month", previous=None).monthly_before,
     )
-    listed: list[tuple[str | None, int, Decimal | None, bool, int]] = []
+    values: list[Value] = []
+    matching = 0
     if source is not None:
-        value = expression(dimension, source.columns, "value_key")
-        rows = engine().fetch(
-            f"""
-            WITH found AS (
-                SELECT {value.sql} AS value, {source.count} AS n,
-                       sum({found.unit.column(question.metric)}) AS cost
-                FROM {source.sql} GROUP BY 1
-            ), marked AS (
-                SELECT *, CASE WHEN value IS NULL THEN $chosen_none
-                          ELSE value IN (SELECT unnest($chosen::VARCHAR[])) END AS chosen,
-                       $search = '' OR contains(lower(coalesce(value, '')), $search) AS matches
-                FROM found
-            )
-            SELECT value, n, cost, chosen, count(*) FILTER (matches AND NOT chosen) OVER ()
-            FROM marked WHERE matches OR chosen
-            ORDER BY chosen DESC, abs(coalesce(cost, 0)) DESC, value NULLS LAST
-            LIMIT $most
-            """,  # noqa: S608 - from known columns and the constants of this module
-            {
-                **source.parameters,
-                **value.parameters,
-                "chosen": sorted(text for text in chosen if text is not None),
-                "chosen_none": None in chosen,
-                "search": search.lower(),
-                "most": MOST + len(chosen),
-            },
-        )
-        listed = [(text, int(n), cost, bool(mine), int(all_)) for text, n, cost, mine, all_ in rows]
-    values = [Value(text, n, cost or Decimal(0), mine) for text, n, cost, mine, _ in listed]
+        measure = found.unit.column(question.metric)
+        values, matching = _read(source, dimension, measure, chosen, search)
     absent = chosen - {value.text for value in values}
     values += [Value(text, 0, Decimal(0), True) for text in absent]
     return Values(
         dimension=dimension,
         currency=found.unit.currency,
         values=tuple(sorted(values, key=_order)),
-        matching=listed[0][-1] if listed else 0,
+        matching=matching,
     )
+
+
+def _read(
+    source: Source,
+    dimension: Dimension,
+    measure: str,
+    chosen: frozenset[str | None],
+    search: str,
+) -> tuple[list[Value], int]:
+    """The chosen values that there are and the largest others; how many others match."""
+    value = expression(dimension, source.columns, "value_key")
+    rows = engine().fetch(
+        f"""
+        WITH found AS (
+            SELECT {value.sql} AS value, {source.count} AS n, sum({measure}) AS cost
+            FROM {source.sql} GROUP BY 1
+        ), marked AS (
+            SELECT *, CASE WHEN value IS NULL THEN $chosen_none
+                      ELSE value IN (SELECT unnest($chosen::VARCHAR[])) END AS chosen,
+                   $search = '' OR contains(lower(coalesce(value, '')), $search) AS matches
+            FROM found
+        )
+        SELECT value, n, cost, chosen, count(*) FILTER (matches AND NOT chosen) OVER ()
+        FROM marked WHERE matches OR chosen
+        ORDER BY chosen DESC, abs(coalesce(cost, 0)) DESC, value NULLS LAST
+        LIMIT $most
+        """,  # noqa: S608 - from known columns and the constants of this module
+        {
+            **source.parameters,
+            **value.parameters,
+            "chosen": sorted(text for text in chosen if text is not None),
+            "chosen_none": None in chosen,
+            "search": search.lower(),
+            "most": MOST + len(chosen),
+        },
+    )
+    values = [
+        Value(text, int(n), cost or Decimal(0), bool(mine)) for text, n, cost, mine, _ in rows
+    ]
+    return values, int(rows[0][-1]) if rows else 0
 
 
 def _order(value: Value) -> tuple[bool, Decimal, bool, str]:
