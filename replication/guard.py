@@ -22,6 +22,7 @@ from pymongo.collection import Collection
 from replication.keys import key_document
 from replication.mongo import Client
 from replication.position import Moved, Position
+from replication.refusals import refusal_of
 from replication.rules import without
 from replication.spec import StreamSpec, WriteMode
 from replication.statements import (
@@ -144,12 +145,13 @@ class GuardedWriter:
         documents = {key: each for key, each in there.items() if each is not None}
         errors = self._upsert(documents)
         for _ in range(_PASSES):
-            waiting = [each.key for each in errors if each.code in _DUPLICATE]
-            if not waiting or len(waiting) < len(errors):
+            # One document may wait for another one, or only be insertable.
+            again = [each.key for each in errors if _may_pass(each, fresh=fresh)]
+            if not again:
                 break
-            if fresh:
-                raise_if_refused(self._delete(waiting))
-            errors = self._upsert({key: documents[key] for key in waiting})
+            waiting = {key: documents[key] for key in again}
+            errors = [each for each in errors if each.key not in waiting]
+            errors += self._reinsert(waiting) if fresh else self._upsert(waiting)
         raise_if_refused(errors)
 
     def insert(
@@ -166,25 +168,28 @@ class GuardedWriter:
             if present:
                 self.write({key: each for key, each in chosen if key in present}, None)
 
+    def _reinsert(self, documents: Mapping[bytes, bytes]) -> list[WriteError]:
+        raise_if_refused(self._delete(documents))
+        inserts = ((key, marked(each, self._mark)) for key, each in documents.items())
+        return self._sent("insert", "documents", inserts)
+
     def _upsert(self, documents: Mapping[bytes, bytes]) -> list[WriteError]:
         return self._send((key, marked(each, self._mark)) for key, each in documents.items())
 
     def _send(self, documents: Iterable[tuple[bytes, bytes]]) -> list[WriteError]:
-        """Send conditional writes; return what is refused, and not for being late."""
         updates = ((key, upsert(self._query(key), document)) for key, document in documents)
-        return [
-            error
-            for chosen in _cut(updates)
-            for error in send(self._collection, "update", "updates", chosen, None)
-            if not _is_stale(error)
-        ]
+        return self._sent("update", "updates", updates)
 
     def _delete(self, keys: Iterable[bytes]) -> list[WriteError]:
-        deletes = ((key, deletion(self._query(key))) for key in keys)
+        return self._sent("delete", "deletes", ((key, deletion(self._query(key))) for key in keys))
+
+    def _sent(self, name: str, field: str, statements: Iterable[Keyed]) -> list[WriteError]:
+        """Send statements; return what is refused, and not for being late."""
         return [
             error
-            for chosen in _cut(deletes)
-            for error in send(self._collection, "delete", "deletes", chosen, None)
+            for chosen in _cut(statements)
+            for error in send(self._collection, name, field, chosen, None)
+            if not _is_stale(error)
         ]
 
     def _query(self, key: bytes) -> bytes:
@@ -245,6 +250,12 @@ def _is_stale(error: WriteError) -> bool:
     if pattern is not None:
         return list(pattern) == ["_id"]
     return "index: _id_ " in str(error.error.get("errmsg"))
+
+
+def _may_pass(error: WriteError, *, fresh: bool) -> bool:
+    """Whether a document that was refused may be taken after others, or when it is inserted."""
+    refusal = refusal_of(error.code)
+    return refusal.by_unique_index or (fresh and refusal.by_kind_of_write)
 
 
 def _cut(statements: Iterable[Keyed]) -> Iterator[Sequence[Keyed]]:

@@ -133,6 +133,16 @@ def test_a_unique_index_does_not_mind_tombstones_nor_values_that_change_places(
     assert stored(rows) == [document(0, n=1), document(1, n=0), document(2, n=2)]
 
 
+def test_a_document_that_can_only_be_inserted_is(rows: Collection[RawBSONDocument]) -> None:
+    write(rows, EARLY, {key(1): document(1, v=1), key(2): document(2, v=1)})
+    dollar: dict[bytes, bytes | None] = {key(1): bson.encode({"_id": 1, "$set": 5})}
+    with pytest.raises(WritesRefused):
+        write(rows, LATE, dollar)
+    write(rows, LATE, dollar, fresh=True)
+    write(rows, EARLY, {key(2): bson.encode({"_id": 2, "$set": 5}), **dollar}, fresh=True)
+    assert stored(rows) == [dollar[key(1)], document(2, v=1)]
+
+
 def test_old_tombstones_are_swept(rows: Collection[RawBSONDocument]) -> None:
     prepare_guarded(rows)
     write(rows, EARLY, {key(n): None for n in range(3)})
