@@ -35,13 +35,15 @@ class StartPoint:
 class Answer:
     """What the source answered, and when it was asked (seconds since the epoch).
 
-    ``time`` is what the source had reached by then, as a number.
+    ``time`` is what the source had reached by then, as a number. ``polled`` says that it was asked
+    for events: without any, there are none.
     """
 
     reply: Reply
     asked_at: float
     time: int
     size: int  # bytes
+    polled: bool
 
 
 @dataclass(frozen=True)
@@ -105,6 +107,7 @@ class ChangeCursor:
             self._session.end_session()
             raise
         self._id = self.first.reply.cursor
+        self._unread: Answer | None = self.first
 
     @property
     def alive(self) -> bool:
@@ -117,6 +120,9 @@ class ChangeCursor:
         Raises:
             PyMongoError: the source refuses, or does not answer.
         """
+        unread, self._unread = self._unread, None
+        if unread is not None and not (unread.reply.empty and self.alive):
+            return unread
         answer = self._answer(
             {
                 "getMore": Int64(self._id),
@@ -149,7 +155,8 @@ class ChangeCursor:
     def _answer(self, command: dict[str, Any]) -> Answer:
         asked_at = time.time()
         cursor = bytes(self._run(command)["cursor"].raw)
-        return Answer(read_reply(cursor), asked_at, time_of(self._session), len(cursor))
+        polled = "getMore" in command
+        return Answer(read_reply(cursor), asked_at, time_of(self._session), len(cursor), polled)
 
     def _run(self, command: dict[str, Any]) -> RawBSONDocument:
         options = self._collection.codec_options

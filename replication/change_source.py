@@ -56,11 +56,7 @@ class ChangeSource:
             PyMongoError: as the driver raises it. The next call goes on at the same place.
         """
         try:
-            cursor = self._cursor
-            if cursor is None:
-                cursor = self._open()
-                if not cursor.first.reply.empty:
-                    return self._changes(cursor.first, caught_up=False)
+            cursor = self._cursor or self._open()
             answer = cursor.ask(self._count())
         except WaitQueueTimeoutError:
             raise  # also for want of a token: the cursor lives
@@ -74,7 +70,7 @@ class ChangeSource:
             raise
         if not cursor.alive:
             self._abandon()
-        return self._changes(answer, caught_up=answer.reply.empty)
+        return self._changes(answer)
 
     def open(self) -> None:
         """Begin at the point that the source has reached, if there is no other start.
@@ -88,7 +84,6 @@ class ChangeSource:
     def close(self) -> None:
         """Close the cursor. ``ask`` would open a new one at the same place."""
         cursor, self._cursor = self._cursor, None
-        self._pieces = None
         if cursor is not None:
             try:
                 cursor.close()
@@ -106,13 +101,13 @@ class ChangeSource:
             self._wanted = replace(self._wanted, split=False)
             cursor = ChangeCursor(self._collection, start, self._wanted)
         self._cursor = cursor
+        self._pieces = None  # they come again
         if cursor.first.reply.empty:
             self._token = cursor.first.reply.token or self._token
         return cursor
 
     def _abandon(self) -> None:
         cursor, self._cursor = self._cursor, None
-        self._pieces = None
         if cursor is not None:
             cursor.abandon()
 
@@ -121,14 +116,16 @@ class ChangeSource:
         wanted = replace(self._wanted, documents=False, look_ups=False)
         start = StartPoint(self.token, self._start.cluster_time)
         cursor = ChangeCursor(self._collection, start, wanted)
+        self._pieces = None
         try:
-            answer = cursor.first if not cursor.first.reply.empty else cursor.ask(self._count())
+            answer = cursor.ask(self._count())
         finally:
             self._cursor = cursor
             self.close()
-        return self._changes(answer, caught_up=False, slim=True)
+        return self._changes(answer, slim=True)
 
-    def _changes(self, answer: Answer, *, caught_up: bool, slim: bool = False) -> Changes:
+    def _changes(self, answer: Answer, *, slim: bool = False) -> Changes:
+        caught_up = answer.polled and answer.reply.empty and not slim
         return Changes(self._events(answer), caught_up, answer.asked_at, answer.time, slim)
 
     def _events(self, answer: Answer) -> Iterator[Event]:

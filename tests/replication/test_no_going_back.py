@@ -8,21 +8,26 @@ must be ones that the source had, one after the other.
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Literal
+from uuid import uuid4
 
 import bson
 import pytest
 from bson import Timestamp
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from pymongo import MongoClient
+from pymongo.collection import Collection
 
 from replication.changes import BatchLimits, Changes
 from replication.collecting import Collecting
 from replication.lookups import UNKNOWN_TIME, Found, from_timestamp
+from replication.spec import Namespace
+from replication.streams import MongoDBStream, current_point, raw_collection
 from replication.wire import Event
-from tests.replication.running import Flow, running
+from tests.replication.running import Document
 
 KEYS = 2
-_HOT = 5  # documents of the test with real servers
+_HOT = 5  # documents of the test with a real server
 Kind = Literal["write", "update", "delete", "ask", "take", "restart", "pause"]
 Action = tuple[Kind, int]
 State = int | None  # the time of a document's last change, or that there is none
@@ -217,36 +222,35 @@ def follows(copied: Sequence[State], history: Sequence[State]) -> bool:
     return place < len(history)
 
 
-def test_a_watcher_of_a_copy_sees_no_document_go_back(flow: Flow) -> None:
-    """The same with real servers: hot documents, and a new owner in the middle."""
+def test_nothing_of_a_real_servers_backlog_goes_back(mongo: MongoClient[Document]) -> None:
+    name = f"backlog-{uuid4().hex[:12]}"
+    rows = mongo[name].create_collection("rows")
+    collection = raw_collection(mongo, Namespace("", name, "rows"))
+    stream = MongoDBStream(collection, current_point(collection), limits=BatchLimits(writes=1))
+    for seq in range(200):
+        _write(rows, seq)
     seen: dict[int, list[int]] = {}
-    with running(flow):
-        flow.wait_until_consistent()
-    with flow.copy.watch(max_await_time_ms=100) as copy:
-        copy.try_next()
-        for start in (0, 600):
-            for seq in range(start, start + 300):  # while nobody follows: a backlog
-                _write(flow, seq)
-            with running(flow):
-                for seq in range(start + 300, start + 600):
-                    _write(flow, seq)
-                flow.wait_for_equal_sides()
-        while (change := copy.try_next()) is not None:
-            if change["operationType"] != "delete":
-                document = change["fullDocument"]
-                seen.setdefault(document["_id"], []).append(document["seq"])
+    while not stream.caught_up:
+        stream.poll()
+        while stream.events:
+            for document in stream.take().writes.values():
+                if document is not None:
+                    state = bson.decode(document)
+                    seen.setdefault(state["_id"], []).append(state["seq"])
+    stream.close()
     assert len(seen) == _HOT
     assert all(each == sorted(each) for each in seen.values())
+    assert sum(map(len, seen.values())) > 50  # states between the first and the last
 
 
-def _write(flow: Flow, seq: int) -> None:
+def _write(rows: Collection[Document], seq: int) -> None:
     key = {"_id": seq * 7 % _HOT}
     if seq % 11 == 0:
-        flow.source.delete_one(key)
+        rows.delete_one(key)
     elif seq % 3:
-        flow.source.update_one(key, {"$set": {"seq": seq}}, upsert=True)
+        rows.update_one(key, {"$set": {"seq": seq}}, upsert=True)
     else:
-        flow.source.replace_one(key, {"seq": seq}, upsert=True)
+        rows.replace_one(key, {"seq": seq}, upsert=True)
 
 
 @pytest.mark.parametrize("filtered", [False, True], ids=["whole", "filtered"])
