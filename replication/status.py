@@ -102,7 +102,7 @@ def status_of(flow: Flow) -> FlowStatus:
 
 
 def statuses() -> list[FlowStatus]:
-    """Look at all flows at once, within 2 seconds, in the order of their names."""
+    """Look at all flows at once, in the order of their names, for 6 seconds at most."""
     flows = list(
         Flow.objects.select_related("source", "destination")
         .prefetch_related("failures")
@@ -145,7 +145,7 @@ def history_left_of(flow: Flow) -> timedelta | None:
 def stuck_flows() -> list[Stuck]:
     """Return the collections that do not get on although their flows are enabled, and why.
 
-    It takes 2 seconds at most. Between two slices a flow that is copied for the first time may
+    It takes 6 seconds at most. Between two slices a flow that is copied for the first time may
     seem to stand still for a second.
     """
     return [stuck for status in statuses() for stuck in stuck_streams(status)]

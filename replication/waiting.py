@@ -21,8 +21,9 @@ def waiting_streams(roster: Roster) -> list[StreamId]:
 def seen_streams(roster: Roster) -> dict[StreamId, bool]:
     """Return the runnable streams of these flows, and whether somebody works on each.
 
-    Touches nothing, and takes 3 seconds at most. The flows of a destination that does not answer
-    are left out; while a source does not, its flows have the streams that are known already.
+    Touches nothing, and takes 3 seconds at most where clusters answer quickly or not at all. The
+    flows of a destination that does not answer are left out; while a source does not, its flows
+    have the streams that are known already.
     """
     flows = roster.flows.values()
     destinations: defaultdict[str, list[UUID]] = defaultdict(list)

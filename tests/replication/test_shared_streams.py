@@ -101,3 +101,24 @@ def test_two_workers_share_streams_beside_dead_clusters(
     second.terminate()
     wait_until(lambda: released(mongo, source), timeout=15, what="a warm stop ends every stream")
     second.wait(timeout=20)
+
+
+@pytest.mark.slow
+def test_more_streams_than_places_and_a_long_snapshot_starve_nobody(
+    new_fleet: Callable[..., Fleet],
+    mongo_server: str,
+    source: Database[Document],
+    copies: Database[Document],
+) -> None:
+    source["rows_long"].insert_many({"_id": number, "x": "x" * 200} for number in range(30_000))
+    fleet = new_fleet(
+        declared(mongo_server, source), REPLICATION_STREAMS_PER_SLOT="3", REPLICATION_SLICE="300"
+    )
+    fleet.start()
+    fleet.wait_until(lambda: arrived(copies, 0), timeout=240, what="every collection is copied")
+    change(source, 1)
+    fleet.wait_until(lambda: arrived(copies, 1), timeout=240, what="every stream has its turn")
+    long = copies["rows_long"]
+    fleet.wait_until(
+        lambda: long.estimated_document_count() == 30_000, timeout=240, what="the long one, too"
+    )
