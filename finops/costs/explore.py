@@ -6,7 +6,7 @@ are one line together.
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal, localcontext
 from itertools import accumulate
@@ -109,7 +109,10 @@ class _Sum:
             self.previous += cell.amount
 
 
-_answers: Kept[Answer] = Kept(64)
+# A few tens of megabytes: an amount takes about a hundred bytes.
+_answers: Kept[Answer] = Kept(
+    200_000, weight=lambda answer: 100 + len(answer.lines) * len(answer.frame.buckets)
+)
 
 
 def explore(dataset: Dataset, scope: Scope, question: Question) -> Answer:
@@ -120,8 +123,10 @@ def explore(dataset: Dataset, scope: Scope, question: Question) -> Answer:
     Raises NoCostData when the data set has no charges, NoCostsInScope when none is within a scope
     that is not all, and CostQueryFailed.
     """
-    key = (dataset.pk, dataset.version, dataset.published_at, scope, question)
-    return _answers.get(key, lambda: _explore(dataset, scope, question))
+    unsorted = replace(question, order=Order.COST, ascending=False)
+    key = (dataset.pk, dataset.version, dataset.published_at, scope, unsorted)
+    answer = _answers.get(key, lambda: _explore(dataset, scope, unsorted))
+    return replace(answer, question=question, lines=_sorted(answer.lines, question))
 
 
 def _explore(dataset: Dataset, scope: Scope, question: Question) -> Answer:
@@ -157,7 +162,7 @@ def _explore(dataset: Dataset, scope: Scope, question: Question) -> Answer:
             currencies=tuple(found.rows.by_currency),
             data=found.rows.span,
             frame=found.frame,
-            lines=_sorted([_line(one, question) for one in groups], question),
+            lines=tuple(_line(one, question) for one in groups),
             rest=_line(rest, question) if rest.groups else None,
             total=_line(total, question),
             previous_steps=_previous_steps(cells, found.frame, cumulative=question.cumulative),
@@ -236,7 +241,7 @@ def _by_name(line: Line) -> tuple[tuple[bool, str, str], ...]:
     return tuple((one is None, (one or "").casefold(), one or "") for one in line.key or ())
 
 
-def _sorted(lines: list[Line], question: Question) -> tuple[Line, ...]:
+def _sorted(lines: Sequence[Line], question: Question) -> tuple[Line, ...]:
     """As asked; equal ones by name. Sorting is stable, so the name comes first."""
     lines = sorted(lines, key=_by_name)
     compared = question.comparison is not Comparison.NONE

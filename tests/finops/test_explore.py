@@ -248,6 +248,25 @@ def test_lines_are_sorted_as_asked(order: Order, ascending: bool, names: list[st
     assert [line.key and line.key[0] for line in answer.lines] == names
 
 
+def test_another_order_asks_nothing_again() -> None:
+    dataset = build_all([charge(ANCHOR, cost, ServiceName=f"s{cost}") for cost in "123"])
+    largest = explore(dataset, ALL, Question(groups=(SERVICE,)))
+    smallest = explore(dataset, ALL, Question(groups=(SERVICE,), ascending=True))
+    assert smallest.lines == largest.lines[::-1]
+    assert smallest.lines[0] is largest.lines[-1]
+    assert smallest.question.ascending
+
+
+def test_a_new_version_is_read_anew() -> None:
+    dataset = Dataset.objects.create(name="costs", flow="flow")
+    source = MemorySource([charge(ANCHOR, "1")])
+    for expected in (1, 3):
+        builder(dataset, source).build([ANCHOR])
+        dataset.refresh_from_db()
+        assert explore(dataset, ALL, Question()).total.cost == expected
+        source.rows.append(charge(ANCHOR, "2"))
+
+
 def test_without_a_comparison_its_order_is_that_of_the_cost() -> None:
     rows = [charge(ANCHOR, "1", ServiceName="a"), charge(ANCHOR, "2", ServiceName="b")]
     answer = asked(rows, groups=(SERVICE,), order=Order.CHANGE)
