@@ -147,8 +147,9 @@ class StreamLetters:
             for keys in _chunks(key for key in written if key in known):
                 chosen = {"stream": self._stream, "key": {"$in": [Binary(key) for key in keys]}}
                 self._letters.delete_many(chosen, session=session)
-        # None is taken out, as the transaction may be undone.
-        self._known = known | refused.keys()
+        if refused:
+            # None is taken out, as the transaction may be undone.
+            self._known = known | refused.keys()
 
 
 def _letter(document: Mapping[str, Any]) -> DeadLetter:
