@@ -33,13 +33,16 @@ UNKNOWN_TIME = 2**64 - 1
 
 
 class Ahead:
-    """Which keys of the copy may be ahead of the stream.
+    """Which keys of the copy may be ahead of the stream, all of them ``until`` a time at first.
 
-    Keys are told apart by their hash, and two with the same one mean a look-up too many. Not safe
-    to be used by several threads at once.
+    Keys are told apart by their hash, and two with the same one mean a look-up too many. Beyond
+    ``remembered`` keys there are more of those. Not safe to be used by several threads at once.
     """
 
-    def __init__(self, until: Timestamp | None = None) -> None:
+    def __init__(
+        self, until: Timestamp | None = None, *, remembered: int = _KEYS_REMEMBERED
+    ) -> None:
+        self._remembered = remembered
         self._all_until = 0 if until is None else from_timestamp(until)
         self._until: dict[int, int] = {}  # in the order of the times
         self._table: array[int] | None = None  # of seconds, by a part of the hash
@@ -63,7 +66,7 @@ class Ahead:
         hashed = hash(key)
         known = self._until.pop(hashed, 0)
         self._until[hashed] = max(known, until)
-        if len(self._until) > _KEYS_REMEMBERED:
+        if len(self._until) > self._remembered:
             self._spill()
 
     def _spill(self) -> None:
