@@ -87,7 +87,10 @@ def _facts(dataset: Dataset, fresh: Freshness, found: Sequence[Coverage]) -> tup
         Fact("Flow", dataset.flow),
         Fact("Rows on the pages", f"{rows:,}"),
         Fact("Latest charge day", day(fresh.latest_day) if fresh.latest_day else "none"),
-        Fact("Last change applied", f"{age(fresh.read_at - last)} ago" if last else "not known"),
+        Fact(
+            "Last change applied",
+            f"{age(fresh.read_at - last)} ago" if last else "none since the copy",
+        ),
         Fact("Behind its source", age(fresh.behind) if fresh.behind is not None else "not known"),
         Fact(
             "Figures last changed",
