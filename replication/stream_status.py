@@ -45,6 +45,7 @@ class StreamStatus:
     snapshot_parts_done: int = 0
     skipped_at: datetime | None = None  # changes were left out then, and no snapshot since
     guarantee: str = ""  # of the copy as it is now (see guard.Guarantee); empty: not known yet
+    indexes_left_out: tuple[str, ...] = ()  # of those that were to be copied, and why
     throughput: tuple[int, ...] = ()  # events of each of the last minutes, the current one last
     error: str | None = None
 
@@ -96,6 +97,7 @@ def stream_status(
         snapshot_parts_done=sum(part.done for part in parts),
         skipped_at=position.skipped_at,
         guarantee=position.guarantee,
+        indexes_left_out=tuple(position.indexes_left_out),
         throughput=by_minute(position.recent, now),
         error=error,
     )
