@@ -132,3 +132,23 @@ def test_what_a_unique_index_refuses_comes_once_another_part_has_made_room(
         wait_until(
             lambda: not letters.count_documents({"flow": str(flow.id)}), what="the letter is gone"
         )
+
+
+def test_a_repeated_copy_that_is_interrupted_goes_on_where_it_was(
+    new_flow: Callable[..., Flow],
+) -> None:
+    flow = new_flow(splitting=Splitting(documents=100, opening=1e6))
+    flow.source.insert_many([{"_id": n, "n": n} for n in range(400)])
+    with running(flow):
+        flow.wait_until_consistent()
+    flow.copy.update_many({"_id": {"$in": [10, 390]}}, {"$set": {"n": -1}})
+    flow.copy.insert_many([{"_id": 10.5}, {"_id": 390.5}])
+    snapshot_again(flow)
+    flow.run(lambda: not any(part.done for part in flow.parts()))
+    done = [part.key for part in flow.parts() if part.done]
+    assert 0 < len(done) < 4
+    assert raw(flow.copy) != raw(flow.source)
+    with running(flow):
+        flow.wait_for_equal_sides()
+        flow.wait_until_consistent()
+    assert flow.copied() == 400
