@@ -40,6 +40,11 @@ class Size:
 
     keys: int = 5_000
     rounds: int = 6
+    padding: int = 200  # bytes of a row at most
+
+
+# A part is copied in chunks of 8 MB: here it has more of them than a fault has rounds.
+MANY_CHUNKS = Size(padding=32_000)
 
 
 class Arena:
@@ -83,6 +88,7 @@ class Arena:
                 self.databases[0],
                 seed=self.seed,
                 keys=self.size.keys,
+                padding=self.size.padding,
                 canary=self.canary,
             )
             self.installation = self._install()

@@ -5,14 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.replication.faults.arena import PATIENCE, RECOVERY, Size
+from tests.replication.faults.arena import MANY_CHUNKS, PATIENCE, RECOVERY, Size
 from tests.replication.faults.celery_arena import SUPERVISOR, CeleryArena
 from tests.replication.faults.matrix import Fault, Operation, Pair, covers
 from tests.replication.faults.rules import Moment, On
 from tests.replication.faults.workload import COLLECTIONS, ROWS
 from tests.replication.servers import Server
 
-_SNAPSHOT = Size(keys=24_000)
 _COPIES = 5  # of a message
 
 
@@ -24,7 +23,7 @@ def arena(
     tmp_path: Path,
     pair: Pair,
 ) -> Iterator[CeleryArena]:
-    size = _SNAPSHOT if pair.operation is Operation.SNAPSHOT else Size()
+    size = MANY_CHUNKS if pair.operation is Operation.SNAPSHOT else Size()
     ports = source_server.port, destination_server.port
     with CeleryArena(tmp_path, empty_database, *ports, seed=pair.seed, size=size) as arena:
         arena.fill()

@@ -4,7 +4,7 @@ import random
 import time
 from collections.abc import Callable, Mapping
 
-from tests.replication.faults.arena import PATIENCE, RECOVERY, Arena, Size
+from tests.replication.faults.arena import MANY_CHUNKS, PATIENCE, RECOVERY, Arena
 from tests.replication.faults.conftest import NewArena
 from tests.replication.faults.matrix import Fault, Operation, Pair, covers
 from tests.replication.faults.rules import Holds, Moment, On
@@ -12,8 +12,6 @@ from tests.replication.faults.workers import Process
 from tests.replication.faults.workload import ROWS
 
 _MOMENTS = (Operation.AFTER_READ, Operation.BEFORE_COMMIT, Operation.DURING_COMMIT)
-# A chunk has at most five thousand documents, and a round may let one pass.
-_SNAPSHOT = Size(keys=40_000)
 
 
 def hold(arena: Arena, operation: Operation) -> Holds:
@@ -103,7 +101,7 @@ def test_a_stream_goes_on_where_its_worker_was(pair: Pair, new_arena: NewArena) 
 
 @covers(tuple(MEET), [Operation.SNAPSHOT_PART])
 def test_a_snapshot_goes_on_where_its_worker_was(pair: Pair, new_arena: NewArena) -> None:
-    arena = new_arena(seed=pair.seed, size=_SNAPSHOT)
+    arena = new_arena(seed=pair.seed, size=MANY_CHUNKS)
     arena.fill()
     chances = list(arena.rounds())
     held = hold_part(arena, chances[0])

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 import pytest
 
 from tests.conftest import free_port
-from tests.replication.faults.arena import PATIENCE, Arena, Size
+from tests.replication.faults.arena import MANY_CHUNKS, PATIENCE, Arena
 from tests.replication.faults.conftest import NewArena
 from tests.replication.faults.matrix import Fault, Operation, Pair, covers
 from tests.replication.faults.rules import Holds, On
@@ -16,7 +16,6 @@ from tests.waiting import wait_until
 
 _RESTARTS = (Fault.SOURCE_RESTARTED, Fault.DESTINATION_RESTARTED)
 _LOSSES = (Fault.HISTORY_TRIMMED, Fault.DROPPED, Fault.RENAMED)
-_SNAPSHOT = Size(keys=24_000)
 _ENTRIES = 5_000  # that the source remembers
 _NOISE = 20_000  # changes of something else, which push all others out
 
@@ -63,7 +62,7 @@ def test_a_stream_outlives_a_restart(
 def test_a_snapshot_outlives_a_restart(
     pair: Pair, new_arena: NewArena, restart: Callable[[Fault, random.Random], None]
 ) -> None:
-    arena = new_arena(seed=pair.seed, size=_SNAPSHOT)
+    arena = new_arena(seed=pair.seed, size=MANY_CHUNKS)
     arena.fill()
     expect_repeated_changes(arena)
     arena.start_worker()
@@ -112,7 +111,7 @@ def test_a_history_that_is_lost_during_a_snapshot_is_answered_by_another(
     arena.start_worker()
     for number, chance in enumerate(arena.rounds(), start=1):
         held.wait(PATIENCE)
-        LOSE_BESIDE_SNAPSHOT[pair.fault](arena, chance)
+        LOSE_BESIDEMANY_CHUNKS[pair.fault](arena, chance)
         held.release()
         arena.workload.step()
         wait_for_generation(arena, number + 1)
@@ -196,4 +195,4 @@ LOSE: Mapping[Fault, Lose] = {
     Fault.DROPPED: drop,
     Fault.RENAMED: rename,
 }
-LOSE_BESIDE_SNAPSHOT: Mapping[Fault, Lose] = {**LOSE, Fault.HISTORY_TRIMMED: forget}
+LOSE_BESIDEMANY_CHUNKS: Mapping[Fault, Lose] = {**LOSE, Fault.HISTORY_TRIMMED: forget}

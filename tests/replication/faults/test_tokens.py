@@ -9,7 +9,7 @@ import pytest
 from sandbox.entra.directory import REPLICATOR_CLIENT_ID, TENANT_ID
 from sandbox.entra.faults import Endpoints, FaultKind
 from sandbox.entra.server import EntraServer
-from tests.replication.faults.arena import PATIENCE, Arena, Size
+from tests.replication.faults.arena import MANY_CHUNKS, PATIENCE, Arena, Size
 from tests.replication.faults.matrix import Fault, Operation, Pair, covers
 from tests.replication.faults.proxy import Proxy
 from tests.replication.faults.rules import Holds, On
@@ -22,7 +22,6 @@ from tests.waiting import wait_until
 
 _LIFETIME = 3  # seconds of a token
 _REFUSALS = 3  # after which the outage is felt
-_SNAPSHOT = Size(keys=24_000)
 
 
 class GatedArena(Arena):
@@ -87,7 +86,7 @@ def arena(
     pair: Pair,
 ) -> Iterator[GatedArena]:
     control_of(entra).set_lifetimes(token=_LIFETIME)
-    size = _SNAPSHOT if pair.operation is Operation.SNAPSHOT else Size()
+    size = MANY_CHUNKS if pair.operation is Operation.SNAPSHOT else Size()
     ports = source_server.port, destination_server.port
     with GatedArena(
         entra, tmp_path, empty_database, *ports, seed=pair.seed, size=size, lease=2.0

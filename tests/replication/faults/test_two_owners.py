@@ -2,14 +2,13 @@
 
 from datetime import UTC, datetime
 
-from tests.replication.faults.arena import PATIENCE, Arena, Size
+from tests.replication.faults.arena import MANY_CHUNKS, PATIENCE, Arena
 from tests.replication.faults.conftest import NewArena
 from tests.replication.faults.matrix import Fault, Operation, Pair, covers
 from tests.replication.faults.rules import Holds, On
 from tests.replication.faults.workload import ROWS
 from tests.waiting import wait_until
 
-_SNAPSHOT = Size(keys=24_000)
 _LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
 
 
@@ -57,7 +56,7 @@ def test_of_two_slices_of_a_stream_one_writes(pair: Pair, new_arena: NewArena) -
 
 @covers([Fault.TWO_SLICES], [Operation.SNAPSHOT])
 def test_of_two_slices_of_a_snapshot_one_goes_on(pair: Pair, new_arena: NewArena) -> None:
-    arena = new_arena(seed=pair.seed, size=_SNAPSHOT, lease=8.0)
+    arena = new_arena(seed=pair.seed, size=MANY_CHUNKS, lease=8.0)
     arena.fill()
     for _ in range(2):
         arena.start_worker()

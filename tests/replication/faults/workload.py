@@ -29,12 +29,20 @@ class Workload:
     """
 
     def __init__(
-        self, client: MongoClient[Document], database: str, *, seed: int, keys: int, canary: str
+        self,
+        client: MongoClient[Document],
+        database: str,
+        *,
+        seed: int,
+        keys: int,
+        padding: int,
+        canary: str,
     ) -> None:
         self._client = client
         self._database: Database[Document] = client[database]
         self._chance = random.Random(seed)
         self._keys = keys
+        self._padding = padding
         self._canary = canary
         self._seq: dict[int, int] = {}  # grows for ever, over deletions too
         self._alive: set[int] = set()
@@ -51,10 +59,10 @@ class Workload:
 
     def fill(self) -> None:
         """Make what is there before the flow begins."""
-        rows = [self._row(key) for key in range(self._keys)]
         self._alive.update(range(self._keys))
-        for start in range(0, len(rows), 1000):
-            self._database[ROWS].insert_many(rows[start : start + 1000])
+        for start in range(0, self._keys, 500):
+            keys = range(start, min(start + 500, self._keys))
+            self._database[ROWS].insert_many([self._row(key) for key in keys])
         self._database[ROWS].insert_one(self._poisonous("first"))
         self._database[UNIQUE].create_index("slot", unique=True)
         for key in range(min(self._keys // 25, _SLOTS // 2)):
@@ -199,7 +207,7 @@ class Workload:
             "Day": self._chance.randrange(28),
             "canary": self._canary,
             "Cost": Decimal128(f"{self._chance.randrange(10**6)}.5"),
-            "pad": self._chance.randbytes(self._chance.randrange(200)),
+            "pad": self._chance.randbytes(self._chance.randrange(self._padding)),
         }
 
     def _poisonous(self, name: str) -> Document:
