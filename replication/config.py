@@ -7,7 +7,8 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from functools import cached_property
+from functools import lru_cache
+from types import MappingProxyType
 from typing import Any
 
 from pymongo.errors import ConfigurationError, InvalidURI
@@ -79,7 +80,7 @@ class MongoConfig(MappedConfig):
     @property
     def options(self) -> Mapping[str, Any]:
         """The options of the address, by the driver's names."""
-        options: dict[str, Any] = self._parsed["options"]
+        options: Mapping[str, Any] = self._parsed["options"]
         return options
 
     @property
@@ -139,18 +140,9 @@ class MongoConfig(MappedConfig):
             found = [p for host in self.hosts for p in policy.scope_problems(self.scopes, host)]
             yield from (("scopes", problem) for problem in dict.fromkeys(found))
 
-    @cached_property  # reading an address costs more than all else that is checked
-    def _parsed(self) -> dict[str, Any]:
-        uri = self.connection_uri
-        if not uri.startswith(_SCHEMES):
-            raise InvalidURI(f"it must begin with {' or '.join(_SCHEMES)}")
-        if uri.startswith("mongodb+srv://"):
-            # Read without the look-up that parse_uri would do for this scheme.
-            uri = "mongodb://" + _SRV_OPTIONS.sub("", uri.removeprefix("mongodb+srv://"))
-            result = parse_uri(uri)
-            result["options"].setdefault("tls", True)
-            return result
-        return parse_uri(uri)
+    @property
+    def _parsed(self) -> Mapping[str, Any]:
+        return _read(self.connection_uri)
 
     def _identity_problems(self) -> Iterator[tuple[str, str]]:
         if not self.tenant_id:
@@ -198,6 +190,21 @@ class MongoConfig(MappedConfig):
         for host, _port in parsed["nodelist"]:
             for problem in policy.host_problems(host.lower(), options):
                 yield "connection_uri", problem
+
+
+@lru_cache(maxsize=32)  # reading an address costs more than all else that is checked
+def _read(uri: str) -> Mapping[str, Any]:
+    if not uri.startswith(_SCHEMES):
+        raise InvalidURI(f"it must begin with {' or '.join(_SCHEMES)}")
+    if uri.startswith("mongodb+srv://"):
+        # Read without the look-up that parse_uri would do for this scheme.
+        uri = "mongodb://" + _SRV_OPTIONS.sub("", uri.removeprefix("mongodb+srv://"))
+        result: dict[str, Any] = parse_uri(uri)
+        result["options"].setdefault("tls", True)
+    else:
+        result = parse_uri(uri)
+    result["options"] = MappingProxyType(result["options"])  # of all that ask
+    return result
 
 
 def _reason(error: Exception) -> str:
