@@ -40,7 +40,8 @@ _RATE_WINDOW = 30.0  # seconds that the rate is taken over
 class PartCopy:
     """Copies what is left of the part that ``endpoint`` is for.
 
-    ``go_on`` is called between chunks; it raises when this worker should leave.
+    ``go_on`` is called between chunks and while waiting for one; it raises when this worker should
+    leave.
     """
 
     def __init__(
@@ -67,7 +68,7 @@ class PartCopy:
         Raises:
             PyMongoError, Fenced, PoisonEvent: what is committed stays; another run goes on.
         """
-        with prepared_ahead(self._chunks()) as chunks:
+        with prepared_ahead(self._chunks(), waiting=self._go_on) as chunks:
             for chunk in chunks:
                 self._go_on()
                 self._commit(chunk)

@@ -11,7 +11,7 @@ from typing import Generic, TypeVar
 Item = TypeVar("Item")
 
 _LOOK_AROUND = 0.1  # seconds between looks at whether anybody still wants the next one
-_LEAVING = 5.0  # seconds that an answer which is on its way may hold up the end
+_LEAVING = 2.0  # seconds that an answer which is on its way may hold up the end
 
 
 @dataclass(frozen=True)
@@ -23,10 +23,14 @@ class _Prepared(Generic[Item]):
 
 
 @contextmanager
-def prepared_ahead(items: Generator[Item, None, None]) -> Iterator[Iterator[Item]]:
+def prepared_ahead(
+    items: Generator[Item, None, None], *, waiting: Callable[[], None]
+) -> Iterator[Iterator[Item]]:
     """Iterate over ``items``, whose next one is made meanwhile; never more than two wait.
 
-    What ``items`` raises is raised where the item would have come. They are closed at the end.
+    What ``items`` raises is raised where the item would have come. They are closed at the end, or
+    by their thread where that waits for an answer. ``waiting`` is called again and again while
+    there is no next one; it raises when the caller should not wait any longer.
     """
     ready: queue.Queue[_Prepared[Item]] = queue.Queue(maxsize=1)
     unwanted = threading.Event()
@@ -38,7 +42,7 @@ def prepared_ahead(items: Generator[Item, None, None]) -> Iterator[Iterator[Item
     )
     thread.start()
     try:
-        yield _taken(ready)
+        yield _taken(ready, waiting)
     finally:
         unwanted.set()
         thread.join(_LEAVING)
@@ -69,9 +73,13 @@ def _prepare(
         items.close()
 
 
-def _taken(ready: "queue.Queue[_Prepared[Item]]") -> Iterator[Item]:
+def _taken(ready: "queue.Queue[_Prepared[Item]]", waiting: Callable[[], None]) -> Iterator[Item]:
     while True:
-        prepared = ready.get()
+        try:
+            prepared = ready.get(timeout=_LOOK_AROUND)
+        except queue.Empty:
+            waiting()
+            continue
         if prepared.error is not None:
             raise prepared.error
         if not prepared.items:

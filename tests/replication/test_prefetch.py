@@ -29,16 +29,20 @@ class Source:
             self.closed.set()
 
 
+def nothing() -> None:
+    """What a caller does that waits as long as it takes."""
+
+
 def test_items_come_in_order_and_the_source_is_closed() -> None:
     source = Source(20)
-    with prepared_ahead(source.items()) as items:
+    with prepared_ahead(source.items(), waiting=nothing) as items:
         assert list(items) == list(range(1, 21))
     assert source.closed.is_set()
 
 
 def test_the_next_items_are_made_meanwhile_but_never_many() -> None:
     source = Source(100)
-    with prepared_ahead(source.items()) as items:
+    with prepared_ahead(source.items(), waiting=nothing) as items:
         assert next(items) == 1
         # One is waiting, and one is ready to wait.
         wait_until(lambda: source.made == 3, what="items are made ahead")
@@ -49,7 +53,7 @@ def test_the_next_items_are_made_meanwhile_but_never_many() -> None:
 
 def test_an_error_comes_where_the_item_would_have_been() -> None:
     source = Source(2, ValueError("it broke"))
-    with prepared_ahead(source.items()) as items:
+    with prepared_ahead(source.items(), waiting=nothing) as items:
         assert [next(items), next(items)] == [1, 2]
         with pytest.raises(ValueError, match="it broke"):
             next(items)
@@ -58,7 +62,22 @@ def test_an_error_comes_where_the_item_would_have_been() -> None:
 
 def test_who_leaves_early_closes_the_source() -> None:
     source = Source(100)
-    with prepared_ahead(source.items()) as items:
+    with prepared_ahead(source.items(), waiting=nothing) as items:
         next(items)
     assert source.closed.is_set()
     assert source.made <= 4
+
+
+def test_who_should_not_wait_any_longer_leaves() -> None:
+    answer = threading.Event()
+
+    def items() -> Generator[int, None, None]:
+        answer.wait(30)
+        yield 1
+
+    def waiting() -> None:
+        answer.set()
+        raise TimeoutError
+
+    with pytest.raises(TimeoutError), prepared_ahead(items(), waiting=waiting) as found:
+        next(found)
