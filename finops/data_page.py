@@ -8,6 +8,7 @@ from decimal import Decimal
 from accounts.scopes import Scope
 from finops.costs.coverage import FEWEST_MONTHS, LIMIT, METRIC, Coverage, Jump, coverage
 from finops.costs.engine import engine
+from finops.costs.kept import Kept
 from finops.costs.metrics import Metric
 from finops.costs.published import Published, published
 from finops.costs.reconciliation import Held, Key, by_billing_month
@@ -17,6 +18,10 @@ from finops.import_history import DefectLine, Fact, ImportLine, Remark, imports,
 from finops.importing.journal import ImportState
 from finops.models import Dataset, ImportedMonth, Reconciliation
 from finops.reconciliation import told_by_manifests
+
+# Both read the roll-ups of every day.
+_coverages: Kept[list[Coverage]] = Kept(64)
+_shown: Kept[dict[Key, Held]] = Kept(8)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +72,8 @@ def present(dataset: Dataset, scope: Scope) -> DataPage:
     Raises CostQueryFailed.
     """
     manifest, fresh = published(dataset), dataset_freshness(dataset, scope)
-    found = coverage(manifest, scope, engine())
+    version = (dataset.pk, dataset.version, dataset.published_at)
+    found = _coverages.get((*version, scope), lambda: coverage(manifest, scope, engine()))
     return DataPage(
         name=dataset.name,
         freshness=fresh,
@@ -102,7 +108,9 @@ def _facts(dataset: Dataset, fresh: Freshness, found: Sequence[Coverage]) -> tup
 def _sources(dataset: Dataset, manifest: Published) -> tuple[SourceLine, ...]:
     """What manifests say against what is published, month by month."""
     months = list(ImportedMonth.objects.filter(dataset=dataset))
-    told, here = told_by_manifests(months), by_billing_month(manifest, engine())
+    version = (dataset.pk, dataset.version, dataset.published_at)
+    here = _shown.get(version, lambda: by_billing_month(manifest, engine()))
+    told = told_by_manifests(months)
     arriving: dict[date | None, list[ImportedMonth]] = {}
     for month in months:
         if not month.settled:
