@@ -164,6 +164,18 @@ def test_the_table_is_sorted_by_its_heads(visitor: Visitor, costs: Dataset) -> N
     expect(names.last).to_have_text("Refunds")
 
 
+def test_the_chart_says_what_each_column_is_compared_with(
+    visitor: Visitor, costs: Dataset
+) -> None:
+    page = visitor.open(GROUPED)
+    page.get_by_role("listitem", name=re.compile(r"^20 Oct 2026")).focus()
+    tooltip = page.locator(".tooltip")
+    expect(tooltip).to_contain_text("Before, 1–20 Sep€1,120.50")
+    expect(tooltip).to_contain_text("Refunds−€2,500.00")
+    page.keyboard.press("ArrowLeft")
+    expect(tooltip).to_contain_text("19 Oct 2026")
+
+
 def test_a_view_is_saved_opened_renamed_and_deleted(visitor: Visitor, costs: Dataset) -> None:
     page = visitor.open(GROUPED, level=ANALYST)
     page.get_by_text("Views", exact=True).press("Enter")
