@@ -164,9 +164,7 @@ def test_the_table_is_sorted_by_its_heads(visitor: Visitor, costs: Dataset) -> N
     expect(names.last).to_have_text("Refunds")
 
 
-def test_the_chart_says_what_each_column_is_compared_with(
-    visitor: Visitor, costs: Dataset
-) -> None:
+def test_the_chart_says_what_each_column_is_compared_with(visitor: Visitor, costs: Dataset) -> None:
     page = visitor.open(GROUPED)
     page.get_by_role("listitem", name=re.compile(r"^20 Oct 2026")).focus()
     tooltip = page.locator(".tooltip")
