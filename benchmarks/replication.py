@@ -8,7 +8,7 @@ and documents of a megabyte.
 
 ``--server PATH`` also measures end to end, between two servers of that program, with transactions
 on both sides of the comparison; ``--uri URI`` does so within a server that runs already. Databases
-that it makes there are dropped again.
+that it makes there are dropped again. ``--peer FOLDER`` adds the npm package mongo2mongo.
 """
 
 import argparse
@@ -38,6 +38,7 @@ from tests.conftest import free_port
 from tests.waiting import wait_until
 
 ROUNDS = 3
+PEER = "mongo2mongo 0.40 (npm), without transactions"
 EVENTS = 200_000
 _MEGABYTE = 1024 * 1024
 _CLIENT = (sys.executable, "-m", "benchmarks.replication_client")
@@ -152,8 +153,21 @@ def fill(uri: str, run: str, events: int) -> None:
             rows.bulk_write(updates, ordered=False)
 
 
-def end_to_end(source: str, copy: str, events: int) -> None:
-    """Compare the product and a bare loop, both in transactions, between real servers."""
+def peer(modules: Path, source: str, copy: str, run: str, events: int) -> Figures:
+    """Let the npm package mongo2mongo follow the same changes, without transactions."""
+    spec = spec_of(run)
+    with MongoClient[dict[str, Any]](copy) as positions:
+        position = positions["replication"]["positions"].find_one({"_id": spec.key}) or {}
+    script = Path(__file__).parent / "peers" / "mongo2mongo.mjs"
+    command = ["node", str(script), str(modules), source, spec.source.database]
+    command += [copy, spec.destination.database, spec.source.collection, str(events)]
+    command.append(json.dumps(position["token"]))
+    output = subprocess.run(command, check=True, stdout=subprocess.PIPE, timeout=300).stdout
+    return Figures(**json.loads(output))
+
+
+def end_to_end(source: str, copy: str, events: int, modules: Path | None) -> None:
+    """Compare the product, a bare loop, both in transactions, and a peer between real servers."""
     fields = ("--partition-fields", "ChargePeriodStart,ServiceName")
     kinds: dict[str, tuple[str, ...]] = {
         "product": ("product",),
@@ -161,6 +175,8 @@ def end_to_end(source: str, copy: str, events: int) -> None:
         "bare loop in transactions": ("bare", "--transactions"),
     }
     runs: dict[str, list[Figures]] = {name: [] for name in kinds}
+    if modules is not None:
+        runs[PEER] = []
     for _ in range(ROUNDS):
         for name, (kind, *options) in kinds.items():
             run = uuid4().hex[:8]
@@ -168,6 +184,12 @@ def end_to_end(source: str, copy: str, events: int) -> None:
             fill(source, run, events)
             size = ("--run", run, "--events", str(events))
             runs[name].append(client(kind, source, copy, *size, *options))
+            drop(source, copy, run)
+        if modules is not None:
+            run = uuid4().hex[:8]
+            client("prepare", source, copy, "--run", run)
+            fill(source, run, events)
+            runs[PEER].append(peer(modules, source, copy, run, events))
             drop(source, copy, run)
     print(f"end to end, {events:,} changes of 300-byte documents, {ROUNDS} rounds")
     rates = {}
@@ -231,6 +253,9 @@ def main() -> None:
     parser.add_argument("--uri", help="a server for both sides, end to end")
     parser.add_argument("--server", type=Path, help="a program to start two servers of")
     parser.add_argument("--events", type=int, default=50_000, help="end to end")
+    parser.add_argument(
+        "--peer", type=Path, help="node_modules' folder for mongo2mongo (see benchmarks/peers)"
+    )
     parts: dict[str, Callable[[], None]] = {
         "ceiling": ceiling,
         "slow-writes": slow_writes,
@@ -247,10 +272,10 @@ def main() -> None:
             part()
     if chosen.only in (None, "end-to-end"):
         if chosen.uri:
-            end_to_end(chosen.uri, chosen.uri, chosen.events)
+            end_to_end(chosen.uri, chosen.uri, chosen.events, chosen.peer)
         elif chosen.server:
             with servers(chosen.server) as (source, copy):
-                end_to_end(source, copy, chosen.events)
+                end_to_end(source, copy, chosen.events, chosen.peer)
 
 
 if __name__ == "__main__":

@@ -1,16 +1,21 @@
 // The npm package mongo2mongo follows a change stream until it has applied so many events.
 //
-//   node mongo2mongo.mjs MODULES SOURCE DESTINATION DATABASE COLLECTION EVENTS TOKEN
+//   node mongo2mongo.mjs MODULES SOURCE DATABASE DESTINATION DATABASE COLLECTION EVENTS TOKEN
 //
-// MODULES is a folder with node_modules (see benchmarks/peer.py). The package keeps its resume
+// MODULES is a folder with node_modules:
+//
+//   npm install mongochangestream@0.55 mongodb@6 p-retry@7 eventemitter3@5
+//   npm pack mongo2mongo@0.40.0, unpacked as node_modules/mongo2mongo
+//
+// (mongo2mongo's own dependencies name versions that cannot be had). The package keeps its resume
 // token in Redis; here a Map stands for it, which is kinder to it than a server would be. Prints
-// one line of JSON: wall-clock and processor seconds from the first event asked for to the last one
-// applied, or the error that ended it.
+// one line of JSON: seconds of the clock and of the processor, from the first event asked for to
+// the last one applied, and the peak of memory in bytes.
 import { createRequire } from 'node:module'
 import path from 'node:path'
 import { pathToFileURL } from 'node:url'
 
-const [modules, sourceUri, destinationUri, database, collection, wanted, token] =
+const [modules, sourceUri, from, destinationUri, to, collection, wanted, token] =
   process.argv.slice(2)
 const require = createRequire(path.join(path.resolve(modules), 'node_modules', 'x.js'))
 const { MongoClient } = require('mongodb')
@@ -34,8 +39,8 @@ const source = await new MongoClient(sourceUri).connect()
 const destination = await new MongoClient(destinationUri).connect()
 const sync = mongo2mongo.initSync(
   redis,
-  source.db(database).collection(collection),
-  destination.db(database).collection(collection)
+  source.db(from).collection(collection),
+  destination.db(to).collection(collection)
 )
 stored.set(sync.keys.changeStreamTokenKey, token)
 
@@ -57,6 +62,7 @@ console.log(
     events: applied,
     seconds: Number(process.hrtime.bigint() - began) / 1e9,
     processor: (user + system) / 1e6,
+    memory: process.resourceUsage().maxRSS * 1024,
   })
 )
 process.exit(0)
