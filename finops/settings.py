@@ -42,7 +42,7 @@ ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1"] if 
 # The address that people type, e.g. https://costs.example.com.
 SITE_URL = env.str("SITE_URL", default="http://localhost:8000" if DEVELOPMENT else "").rstrip("/")
 VAR_DIR = Path(env.str("VAR_DIR", default=str(BASE_DIR / "var")))
-VERSION = "1.2.0"
+VERSION = "1.3.0"
 
 # --- Sign-in to the pages: Microsoft Entra ID and Microsoft Graph ---------------------------------
 ENTRA_TENANT_ID = env.str("ENTRA_TENANT_ID", default="").lower()
