@@ -23,6 +23,9 @@ from replication.throughput import counted
 
 _TAKE = 0.5  # seconds to wait for a batch, between looks at whether to go on
 _LETTERS = 3.0  # seconds between looks for dead letters to try again
+# The same while changes wait: each attempt costs their batch some attempts of its own, and a flow
+# that does nothing else would never catch up.
+_LETTERS_BEHIND = 60.0
 # How often a batch is held back for the changes that follow.
 _JOINS = 3
 # An embedded server's change stream shows changes up to 0.2 s late.
@@ -144,7 +147,7 @@ class Following:
 
     def _retry_letters(self, stream: MongoDBStream) -> None:
         now = time.monotonic()
-        if now - self._letters_at >= _LETTERS:
+        if now - self._letters_at >= (_LETTERS if stream.caught_up else _LETTERS_BEHIND):
             self._letters_at = now
             keys = self._endpoint.keys_to_retry()
             if keys:
