@@ -36,8 +36,10 @@ class Splitting:
     opening: float = 0.1
 
 
-def plan_spans(source: Collection[RawBSONDocument], splitting: Splitting) -> Sequence[Span]:
-    """Return spans that together hold every document that is in ``source`` now.
+def plan_spans(
+    source: Collection[RawBSONDocument], total: int, splitting: Splitting
+) -> Sequence[Span]:
+    """Return spans that together hold every document that is in ``source`` now, about ``total``.
 
     They need not hold what comes later: the stream has begun before. Where the source does not
     help to find limits there is one span of everything.
@@ -45,7 +47,6 @@ def plan_spans(source: Collection[RawBSONDocument], splitting: Splitting) -> Seq
     Raises:
         PyMongoError: the source does not answer at all.
     """
-    total = source.estimated_document_count()
     count = min(splitting.most, total // splitting.documents)
     if count <= 1:
         return [Span()]

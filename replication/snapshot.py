@@ -91,8 +91,10 @@ class Snapshot:
         # Another destination may hold what is not this flow's: only its own copy is ever swept.
         same = position.scope_hash == self._spec.scope_hash
         generation = position.generation + 1 if same else 1
-        total = _count(self._source, self._spec.query())
-        spans = plan_spans(self._source, self._splitting)
+        whole = self._source.estimated_document_count()
+        spans = plan_spans(self._source, whole, self._splitting)
+        query = self._spec.query()
+        total = _count(self._source, query, whole) if query else whole
         copy = raw_collection(self._worker.destination, self._spec.destination)
         fresh = copy.find_one({}, {"_id": 1}) is None
 
@@ -167,11 +169,10 @@ def _later_than(earlier: datetime | None) -> datetime:
     return now if earlier is None else max(now, earlier + timedelta(seconds=1))
 
 
-def _count(source: Collection[RawBSONDocument], query: Mapping[str, Any]) -> int:
-    """Return about how many documents match; of all, where that takes a server too long."""
-    if query:
-        try:
-            return source.count_documents(query, maxTimeMS=_COUNT_MILLISECONDS)
-        except OperationFailure as error:
-            log.info("snapshot_total_is_of_all", error=describe(error))
-    return source.estimated_document_count()
+def _count(source: Collection[RawBSONDocument], query: Mapping[str, Any], whole: int) -> int:
+    """Return how many documents match, or the ``whole`` where that takes a server too long."""
+    try:
+        return source.count_documents(query, maxTimeMS=_COUNT_MILLISECONDS)
+    except OperationFailure as error:
+        log.info("snapshot_total_is_of_all", error=describe(error))
+        return whole

@@ -152,7 +152,7 @@ def test_who_was_succeeded_does_not_touch_the_parts_of_the_successors_snapshot(
 def test_spans_hold_everything_in_the_order_of_the_server(flow: Flow) -> None:
     flow.source.insert_many([{"_id": key} for key in mixed_keys(400)])
     source = raw_collection(flow.clients["source"], flow.spec.source)
-    spans = plan_spans(source, Splitting(documents=50, opening=1e6))
+    spans = plan_spans(source, 400, Splitting(documents=50, opening=1e6))
     assert len(spans) > 4
     found = [
         bytes(document.raw)
@@ -166,7 +166,7 @@ def test_spans_hold_everything_in_the_order_of_the_server(flow: Flow) -> None:
 def test_a_server_that_is_slow_to_open_a_range_gets_one_part(flow: Flow) -> None:
     flow.source.insert_many([{"_id": n} for n in range(400)])
     source = raw_collection(flow.clients["source"], flow.spec.source)
-    assert len(plan_spans(source, Splitting(documents=50, opening=0.0))) == 1
+    assert len(plan_spans(source, 400, Splitting(documents=50, opening=0.0))) == 1
 
 
 @contextmanager
