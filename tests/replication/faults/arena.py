@@ -14,7 +14,7 @@ from pymongo import MongoClient
 from pymongo.collection import Collection
 from pymongo.errors import PyMongoError
 
-from tests.replication.faults.proxy import Proxy, Wire
+from tests.replication.faults.proxy import Wire
 from tests.replication.faults.rules import Rules
 from tests.replication.faults.watcher import Watcher
 from tests.replication.faults.workers import (
@@ -75,7 +75,6 @@ class Arena:
         self._lease = lease
         self._stack = ExitStack()
         self._workers: list[Process] = []
-        self._proxies_of: dict[str, tuple[Proxy, Proxy]] = {}
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:
@@ -138,7 +137,6 @@ class Arena:
         name = f"worker-{len(self._workers)}"
         worker = Worker(name, self.installation, self._wire, self.source, self.destination)
         self._workers.append(worker)
-        self._proxies_of[name] = (worker.source, worker.destination)
         return worker
 
     def worker(self, name: str) -> Process:
@@ -148,11 +146,6 @@ class Arena:
         """The one that runs."""
         (worker,) = (worker for worker in self._workers if worker.running)
         return worker
-
-    def cut(self, worker: Process) -> None:
-        """Close all of a worker's connections."""
-        for proxy in self._proxies_of[worker.name]:
-            proxy.cut_all()
 
     def original(self, collection: str) -> Collection[Document]:
         return self.clients[0][self.databases[0]][collection]
