@@ -189,9 +189,9 @@ def test_parts_of_a_snapshot_are_copied_by_workers_of_their_own_queue(
         supervise()
         return all(part.done for part in flow.parts())
 
-    wait_until(look, timeout=30, what="every part is copied by the helper")
+    wait_until(look, timeout=60, what="every part is copied by the helper")
     assert len(flow.parts()) == 4
     assert {part.epoch for part in flow.parts()} == {1}
     start_worker("supervisor,streams")
-    flow.wait_until_consistent(timeout=30)
+    flow.wait_until_consistent(timeout=60)
     assert raw(flow.copy) == raw(flow.source)
