@@ -71,21 +71,28 @@ def test_dead_letters_are_counted_and_a_paused_flow_has_no_lag() -> None:
 
 
 @pytest.mark.parametrize(
-    ("seen", "reason"),
+    ("lag", "fields", "reason"),
     [
-        (stream(**behind(3)), None),
-        (stream(**behind(3), error="AutoReconnect"), None),
-        (stream(**behind(3), state=FlowState.WAITING), None),
-        (stream(**behind(1200)), "0:20:00 behind"),
-        (stream(**behind(1200), error="AutoReconnect"), "0:20:00 behind; AutoReconnect"),
-        (stream(**behind(3), state=FlowState.FAILED, error="Poison: 121"), "failed: Poison: 121"),
-        (stream(state=FlowState.WAITING), "nobody works on it"),
-        (stream(state=FlowState.SNAPSHOT), None),
-        (stream(state=FlowState.SNAPSHOT, error="AutoReconnect"), "in trouble: AutoReconnect"),
+        (3, {}, None),
+        (3, {"error": "AutoReconnect"}, None),
+        (3, {"state": FlowState.WAITING}, None),
+        (1200, {}, "0:20:00 behind"),
+        (1200, {"error": "AutoReconnect"}, "0:20:00 behind; AutoReconnect"),
+        (3, {"state": FlowState.FAILED, "error": "Poison: 121"}, "failed: Poison: 121"),
+        (None, {"state": FlowState.WAITING}, "nobody works on it"),
+        (None, {"state": FlowState.SNAPSHOT}, None),
+        (
+            None,
+            {"state": FlowState.SNAPSHOT, "error": "AutoReconnect"},
+            "in trouble: AutoReconnect",
+        ),
     ],
     ids=str,
 )
-def test_what_counts_as_stuck(seen: StreamStatus, reason: str | None) -> None:
+def test_what_counts_as_stuck(
+    lag: float | None, fields: Mapping[str, Any], reason: str | None
+) -> None:
+    seen = stream(**(behind(lag) if lag else {}), **fields)
     expected = [] if reason is None else [f"flow, rows: {reason}"]
     assert [str(stuck) for stuck in stuck_streams(flow("flow", seen))] == expected
     assert list(stuck_streams(flow("flow", seen, enabled=False))) == []
