@@ -35,9 +35,13 @@ def destination_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ser
 
 
 @pytest.fixture
-def new_arena(
-    source_server: Server, destination_server: Server, empty_database: Path, tmp_path: Path
-) -> Iterator[NewArena]:
+def ports(source_server: Server, destination_server: Server) -> tuple[int, int]:
+    """Where the source and the destination are."""
+    return source_server.port, destination_server.port
+
+
+@pytest.fixture
+def new_arena(ports: tuple[int, int], empty_database: Path, tmp_path: Path) -> Iterator[NewArena]:
     """Build the arena of a test; its processes end with the test."""
     with ExitStack() as stack:
 
@@ -45,8 +49,7 @@ def new_arena(
             arena = Arena(
                 tmp_path,
                 empty_database,
-                source_server.port,
-                destination_server.port,
+                *ports,
                 seed=seed,
                 size=size or Size(),
                 lease=lease,

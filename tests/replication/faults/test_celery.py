@@ -10,21 +10,18 @@ from tests.replication.faults.celery_arena import SUPERVISOR, CeleryArena
 from tests.replication.faults.matrix import Fault, Operation, Pair, covers
 from tests.replication.faults.rules import Moment, On
 from tests.replication.faults.workload import COLLECTIONS, ROWS
-from tests.replication.servers import Server
 
 _COPIES = 5  # of a message
 
 
 @pytest.fixture
 def arena(
-    source_server: Server,
-    destination_server: Server,
+    ports: tuple[int, int],
     empty_database: Path,
     tmp_path: Path,
     pair: Pair,
 ) -> Iterator[CeleryArena]:
     size = MANY_CHUNKS if pair.operation is Operation.SNAPSHOT else Size()
-    ports = source_server.port, destination_server.port
     with CeleryArena(tmp_path, empty_database, *ports, seed=pair.seed, size=size) as arena:
         arena.fill()
         yield arena

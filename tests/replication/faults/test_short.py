@@ -1,6 +1,9 @@
-"""The short selection of the matrix that every run of the tests has: one flow, six faults."""
+"""The short selection of the matrix that every run of the tests has: one flow, five faults."""
 
 import random
+
+import pytest
+from pymongo.uri_parser import parse_uri
 
 from tests.replication.faults.arena import Size
 from tests.replication.faults.conftest import NewArena
@@ -16,9 +19,15 @@ _KILLS = (
 _ANSWERS = (
     Pair(Fault.CODE_91, Operation.GET_MORE),
     Pair(Fault.CODE_16500, Operation.UPDATE),
-    Pair(Fault.CODE_112, Operation.COMMIT),
     Pair(Fault.CUT_AFTER, Operation.COMMIT),
 )
+
+
+@pytest.fixture
+def ports(mongo_server: str) -> tuple[int, int]:
+    """The server that all tests have is quicker than two of its own."""
+    port = parse_uri(mongo_server)["nodelist"][0][1]
+    return port, port
 
 
 def test_a_flow_outlives_a_choice_of_faults(new_arena: NewArena) -> None:

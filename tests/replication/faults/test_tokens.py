@@ -15,7 +15,6 @@ from tests.replication.faults.proxy import Proxy
 from tests.replication.faults.rules import Holds, On
 from tests.replication.faults.workers import Process
 from tests.replication.faults.workload import ROWS
-from tests.replication.servers import Server
 from tests.replication.signed_in import Gate, control_of
 from tests.replication.tokens import SCOPE
 from tests.waiting import wait_until
@@ -79,15 +78,13 @@ class GatedArena(Arena):
 @pytest.fixture
 def arena(
     entra: EntraServer,
-    source_server: Server,
-    destination_server: Server,
+    ports: tuple[int, int],
     empty_database: Path,
     tmp_path: Path,
     pair: Pair,
 ) -> Iterator[GatedArena]:
     control_of(entra).set_lifetimes(token=_LIFETIME)
     size = MANY_CHUNKS if pair.operation is Operation.SNAPSHOT else Size()
-    ports = source_server.port, destination_server.port
     with GatedArena(
         entra, tmp_path, empty_database, *ports, seed=pair.seed, size=size, lease=2.0
     ) as arena:
