@@ -2,7 +2,7 @@
 
 import random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,10 +12,10 @@ from uuid import uuid4
 import bson
 from pymongo import MongoClient
 from pymongo.collection import Collection
-from pymongo.errors import PyMongoError
 
 from tests.replication.faults.proxy import Wire
 from tests.replication.faults.rules import Rules
+from tests.replication.faults.settled import difference, wait_for_settled
 from tests.replication.faults.watcher import Watcher
 from tests.replication.faults.workers import (
     Installation,
@@ -31,7 +31,6 @@ from tests.waiting import wait_until
 
 RECOVERY = 20.0  # seconds that a flow may stand still after a kill
 PATIENCE = 60.0  # seconds for anything else, on a busy machine too
-_SETTLED = 90.0  # seconds for everything to be applied once changes have ended
 
 
 @dataclass(frozen=True)
@@ -224,7 +223,7 @@ class Arena:
         def what() -> str:
             return f"{wanted} events of {name} are applied, {self.position(name).get('events')} are"
 
-        _wait(applied, what)
+        wait_for_settled(applied, what)
 
     def _wait_until_equal(self, name: str) -> None:
         def equal() -> bool:
@@ -232,18 +231,10 @@ class Arena:
             return self._wanted(name) == raw(self.copy(name))
 
         def what() -> str:
-            original, copy = self._wanted(name), raw(self.copy(name))
-            kinds = {
-                "missing": original.keys() - copy.keys(),
-                "extra": copy.keys() - original.keys(),
-                "changed": {
-                    key for key in original.keys() & copy.keys() if original[key] != copy[key]
-                },
-            }
-            counts = ", ".join(f"{len(keys)} {kind}" for kind, keys in kinds.items())
+            counts = difference(self._wanted(name), raw(self.copy(name)))
             return f"both sides of {name} are equal: {counts}"
 
-        _wait(equal, what)
+        wait_for_settled(equal, what)
 
     def _wanted(self, name: str) -> dict[bytes, bytes]:
         """What should be in a copy: what the source has, but for what was planted."""
@@ -291,18 +282,3 @@ def _client(uri: str) -> MongoClient[Document]:
 def _around(text: str, wanted: str) -> str:
     at = text.find(wanted)
     return text[max(0, at - 200) : at + 50] if at >= 0 else ""
-
-
-def _wait(done: Callable[[], bool], what: Callable[[], str]) -> None:
-    """As ``wait_until``, with a text that is made when it is needed."""
-    deadline = time.monotonic() + _SETTLED
-    while True:
-        try:
-            wait_until(done, timeout=5, what="")
-            return
-        except PyMongoError:
-            pass  # a server of a test's own may be away
-        except AssertionError as error:
-            if not str(error).startswith("not within"):
-                raise
-        assert time.monotonic() < deadline, f"not within {_SETTLED:g} s: {what()}"
