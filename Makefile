@@ -8,7 +8,7 @@ DATA ?= generated
 ROWS ?= 50000
 RESET ?=
 STATE ?= var/sandbox
-JOBS ?= 2
+JOBS ?= 3
 DEVELOPMENT := FINOPS_ENV=development SANDBOX=true
 PRODUCTION := FINOPS_ENV=production SECRET_KEY=check-only-aB3dE6gH9jK2mN5pQ8sT1vW4yZ7cF0hL3oR6uX9 \
 	ALLOWED_HOSTS=costs.example.com SITE_URL=https://costs.example.com \
@@ -26,7 +26,7 @@ demo: ## Run the whole product here (PORT=8000 DATA=generated|sample ROWS=50000 
 	@$(DEVELOPMENT) $(VENV)/python manage.py sandbox --state $(STATE) --port $(PORT) \
 		--data $(DATA) --rows $(ROWS) $(if $(RESET),--reset)
 
-test: ## Run every test but the browser's, the slow ones and the fault matrix (JOBS=2)
+test: ## Run every test but the browser's, the slow ones and the fault matrix (JOBS=3)
 	@tools/install requirements-dev.txt
 	$(VENV)/python -m pytest -m "not browser and not slow and not faults" -n $(JOBS) --dist loadfile $(ARGS)
 
