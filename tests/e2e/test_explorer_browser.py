@@ -90,7 +90,7 @@ def test_a_question_is_asked_by_choosing(visitor: Visitor, costs: Dataset) -> No
     page.get_by_label("Compare with").select_option("Previous period")
     expect(page.get_by_role("columnheader", name="Difference")).to_be_visible()
     page.get_by_role("group").get_by_text("More options").click()
-    page.get_by_label("Running sum").check()
+    page.get_by_role("checkbox", name="Running sum").check()
     expect(page.get_by_role("heading", name=re.compile("running sum"))).to_be_visible()
     assert query(page) == {
         "metric": ["effective"],
@@ -102,7 +102,7 @@ def test_a_question_is_asked_by_choosing(visitor: Visitor, costs: Dataset) -> No
     }
     assert page.evaluate("window.same")
     page.go_back()
-    expect(page.get_by_label("Running sum")).not_to_be_checked()
+    expect(page.get_by_role("checkbox", name="Running sum")).not_to_be_checked()
 
 
 def test_days_of_ones_own_are_asked_for(visitor: Visitor, costs: Dataset) -> None:
