@@ -13,7 +13,7 @@ from datetime import date, datetime, timedelta
 from typing import Any, Protocol, cast
 
 import structlog
-from django.db.models import F, QuerySet
+from django.db.models import F, Q, QuerySet
 from django.utils import timezone
 
 from finops.costs.periods import Period
@@ -131,7 +131,7 @@ def settle(dataset: Dataset, status: FlowStatus, copy: Copy) -> None:
     if waiting and status.as_source:
         copy.ensure_month_index()
     for month in waiting:
-        if month.look_again_at is not None and month.look_again_at > now:
+        if not _take(month, now):
             continue
         begun = time.monotonic()
         here = _arrived(month, copy) if status.as_source else _passed(month, status)
@@ -150,6 +150,13 @@ def settle(dataset: Dataset, status: FlowStatus, copy: Copy) -> None:
             rows_here=month.rows_here,
             look_again_at=month.look_again_at,
         )
+
+
+def _take(month: ImportedMonth, now: datetime) -> bool:
+    """Whether it is time to look at a month, and no other process does."""
+    due = Q(look_again_at__isnull=True) | Q(look_again_at__lte=now)
+    same = ImportedMonth.objects.filter(due, pk=month.pk, run=month.run)
+    return bool(same.update(look_again_at=now + _LONGEST))
 
 
 def accept(dataset: Dataset, months: Iterable[ImportedMonth]) -> int:

@@ -300,6 +300,20 @@ def test_a_month_is_read_only_when_its_rows_are_there_and_not_again_at_once() ->
     assert month.settled
 
 
+def test_two_processes_do_not_look_at_one_month_at_once() -> None:
+    dataset = Dataset.objects.create(name="costs", flow="costs")
+    imported(dataset, run="new", totals={"EUR": {"rows": 2}})
+
+    class Watched(FakeCopy):
+        def month_rows(self, billing_account: str | None, billing_period: date) -> int:
+            settle(dataset, STREAMING, other)
+            return super().month_rows(billing_account, billing_period)
+
+    copy, other = Watched(rows=1), FakeCopy(rows=1)
+    settle(dataset, STREAMING, copy)
+    assert (copy.counted, other.counted) == (1, 0)
+
+
 @pytest.mark.parametrize(
     ("seconds", "settled"), [(None, False), (-1, False), (4, False), (6, True)]
 )
