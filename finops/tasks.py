@@ -87,13 +87,12 @@ def _build(dataset: Dataset) -> None:
     marks = FlowMarks(dataset.flow)
     if not marks.read() and not waiting_for_imports(dataset):
         return
-    # The index comes while the copy is small: building it later would hold up a large one.
-    source = destination_of(dataset)
     status = flow_status(dataset.flow)
     if status.copying:
         # Each part of a snapshot touches nearly every day, and none of them is whole before the
         # last part. The marks wait, and the pages go on showing what they had.
         return
+    source = destination_of(dataset)
     learn_of_imports(dataset, status.source)
     settle(dataset, status, source)
     gate = ImportGate(dataset, status.source)

@@ -43,6 +43,14 @@ def destination_of(dataset: Dataset) -> "DestinationDocuments":
     return source
 
 
+def prepare_copy(sender: str, destination: Namespace, **_: object) -> None:
+    """Index the copy that the flow ``sender`` is about to fill, if a data set reads it."""
+    if Dataset.objects.filter(flow=sender).exists():
+        documents = DestinationDocuments(destination)
+        documents.ensure_index()
+        documents.ensure_month_index()
+
+
 class DestinationDocuments:
     """The documents of one collection of the destination cluster."""
 

@@ -65,3 +65,11 @@ def test_a_killed_part_is_named_with_what_to_do(tmp_path: Path) -> None:
     assert "source-gate: killed by SIGKILL" in said
     assert "make demo RESET=1" in said
     assert_nothing_is_left(below)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_the_default_demo_becomes_ready_with_every_row(tmp_path: Path) -> None:
+    # Of several parts, which two workers copy while others wait for the first days.
+    demo = start_demo(tmp_path / "state", timeout=400)
+    stop_demo(demo)

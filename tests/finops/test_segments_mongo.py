@@ -21,6 +21,7 @@ from finops.segments.documents import destination_of
 from finops.tasks import build_touched_segments
 from replication.models import Connection, Flow
 from replication.mongo import close_clients
+from replication.status import copy_begins
 from tests.finops.cost_documents import aware, charge, document
 
 pytestmark = pytest.mark.django_db
@@ -124,6 +125,17 @@ def test_nothing_is_published_before_a_snapshot_is_whole(
     positions.update_one({"_id": key}, {"$set": {"phase": "stream"}})
     build_touched_segments()
     assert overview(dataset).anchor == SECOND
+
+
+@pytest.mark.parametrize(("name", "count"), [("costs", 2), ("another", 0)])
+def test_a_copy_begins_with_the_indexes_of_its_readers(
+    cluster: Cluster, flow: Flow, dataset: Dataset, name: str, count: int
+) -> None:
+    destination = flow.destination_of(flow.collection)
+    assert copy_begins.send_robust(name, destination=destination)[0][1] is None
+    indexes = cluster[destination.database][destination.collection].list_indexes()
+    assert len([index for index in indexes if index["name"] != "_id_"]) == count
+    cluster.drop_database(destination.database)
 
 
 def test_the_copy_is_read_by_an_index(dataset: Dataset, copy: Database[dict[str, Any]]) -> None:

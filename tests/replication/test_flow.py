@@ -6,6 +6,8 @@ from datetime import UTC, datetime
 import pytest
 from bson import Decimal128, Int64
 
+from replication.signals import copy_begins
+from replication.spec import Namespace
 from replication.worker import Outcome
 from tests.replication.running import Document, Flow, raw, running
 from tests.waiting import wait_until
@@ -125,3 +127,33 @@ def test_a_source_that_is_dropped_or_renamed_is_copied_anew(flow: Flow, event: s
     position = flow.position()
     assert position is not None
     assert position.generation > 1
+
+
+def generation(flow: Flow) -> int:
+    position = flow.position()
+    return position.generation if position else 0
+
+
+def test_an_empty_copy_is_announced_before_it_is_filled(flow: Flow) -> None:
+    flow.source.insert_many(rows(3))
+    told: list[tuple[str, Namespace, int]] = []
+
+    def fail(**_: object) -> None:
+        raise RuntimeError("a receiver's own trouble")
+
+    def hear(sender: str, destination: Namespace, **_: object) -> None:
+        told.append((sender, destination, flow.copy.count_documents({})))
+
+    copy_begins.connect(fail)
+    copy_begins.connect(hear)
+    try:
+        with running(flow):
+            flow.wait_until_consistent()
+        again = {"$set": {"snapshots_asked": -1}}
+        flow.control("positions").update_one({"_id": flow.spec.key}, again)
+        with running(flow):
+            wait_until(lambda: generation(flow) == 2, what="it is copied again")
+    finally:
+        copy_begins.disconnect(fail)
+        copy_begins.disconnect(hear)
+    assert told == [(flow.spec.flow_name, flow.spec.destination, 0)]
