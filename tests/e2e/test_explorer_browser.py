@@ -102,7 +102,7 @@ def test_a_question_is_asked_by_choosing(visitor: Visitor, costs: Dataset) -> No
     }
     assert page.evaluate("window.same")
     page.go_back()
-    expect(page.get_by_role("checkbox", name="Running sum")).not_to_be_checked()
+    expect(page.locator("#cumulative")).not_to_be_checked()  # behind "More options"
 
 
 def test_days_of_ones_own_are_asked_for(visitor: Visitor, costs: Dataset) -> None:
