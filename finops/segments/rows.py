@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 from finops.costs.metrics import Metric
 from finops.focus import SAME_PROVIDER, Kind
 from finops.segments import values
+from finops.segments.decimals import amounts
 from finops.segments.schema import (
     AMOUNT,
     CHARGE_DAY,
@@ -68,6 +69,7 @@ def _table(batch: Sequence[Document], schema: SegmentSchema, defects: Defects) -
     days = starts.cast(pa.date32())
     reader = _Reader(batch, days, defects)
     tags = reader.converted("Tags", values.tag_pairs)
+    names = reader.names
     arrays = {
         CHARGE_DAY: days,
         DOCUMENT_ID: pa.array([str(document.get("_id")) for document in batch], pa.string()),
@@ -77,7 +79,9 @@ def _table(batch: Sequence[Document], schema: SegmentSchema, defects: Defects) -
             for key in schema.tag_keys
         },
         TAGS: pa.array([None if one is None else list(one.items()) for one in tags], TEXT_MAP),
-        OTHER: pa.array([_other(document) for document in batch], TEXT_MAP),
+        OTHER: pa.array([_other(document) for document in batch], TEXT_MAP)
+        if names - KNOWN
+        else pa.nulls(len(batch), TEXT_MAP),
     }
     return pa.table([arrays[name] for name in schema.rows.names], schema=schema.rows)
 
@@ -99,12 +103,16 @@ class _Reader:
     """Reads columns of a batch; counts defects by day."""
 
     def __init__(self, batch: Sequence[Document], days: pa.Array, defects: Defects) -> None:
+        self.names: set[str] = set().union(*batch)
         self._batch = batch
         self._days = days
         self._defects = defects
 
     def column(self, column: SegmentColumn) -> pa.Array:
         """The column as it stands where every value has the right type, else value by value."""
+        if column.focus not in self.names and column.focus not in SAME_PROVIDER:
+            # Of all columns an export has about half.
+            return pa.nulls(len(self._batch), column.arrow)
         found = [document.get(column.focus) for document in self._batch]
         if column.focus in SAME_PROVIDER:
             found = self._either(found, *SAME_PROVIDER)
@@ -112,7 +120,7 @@ class _Reader:
             return pa.array([values.json_text(value) for value in found], pa.string())
         try:
             if column.arrow == AMOUNT:
-                return _amounts(found)
+                return amounts(found)
             return pa.array(found, column.arrow)
         except (pa.ArrowInvalid, pa.ArrowTypeError, AttributeError):
             convert = _CONVERSIONS.get(column.arrow, values.text)
@@ -143,15 +151,6 @@ _CONVERSIONS: dict[pa.DataType, Callable[[object], tuple[Any, Defect | None]]] =
     AMOUNT: values.amount,
     TIME: values.moment,
 }
-
-
-def _amounts(found: list[Any]) -> pa.Array:
-    """Exact or an exception: Arrow refuses what would lose a digit, and what is not a number."""
-    array = pa.array([None if value is None else value.to_decimal() for value in found], AMOUNT)
-    bounds = pc.min_max(array).as_py()
-    if any(bound is not None and abs(bound) >= values.LARGEST for bound in bounds.values()):
-        raise pa.ArrowInvalid("An amount is out of range.")
-    return array
 
 
 def roll_up(rows: pa.Table, schema: SegmentSchema) -> pa.Table:
