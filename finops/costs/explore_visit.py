@@ -8,13 +8,12 @@ from finops.costs.engine import Engine, engine
 from finops.costs.explore_frame import Frame, frame_of
 from finops.costs.explore_sql import Selection
 from finops.costs.kept import Kept
-from finops.costs.metrics import Metric
 from finops.costs.overview import NoCostData, NoCostsInScope
 from finops.costs.periods import Period, month_start, month_to_date, months_before
 from finops.costs.published import Published, published
 from finops.costs.question import Basis, Preset, Question
 from finops.costs.units import CONVERTED, US_DOLLARS_BY_AZURE, Unit
-from finops.costs.visible import VisibleRows, filter_of, visible
+from finops.costs.visible import VisibleRows, filter_of, has_us_dollars, visible
 from finops.models import Dataset
 
 _convertible: Kept[bool] = Kept(256)
@@ -51,7 +50,7 @@ def visit(dataset: Dataset, scope: Scope, question: Question) -> Visit:
         (*version, scope),
         lambda: (
             set(rows.by_currency) != {"USD"}
-            and _has_us_dollars(manifest, scope, month_to_date(rows.span.last), engine())
+            and has_us_dollars(manifest, scope, month_to_date(rows.span.last), engine())
         ),
     )
     unit = _unit(question, rows.by_currency, convertible=convertible)
@@ -67,20 +66,6 @@ def visit(dataset: Dataset, scope: Scope, question: Question) -> Visit:
         filters=question.filters,
     )
     return Visit(manifest, rows, dataset.published_at, unit, convertible, frame, selection)
-
-
-def _has_us_dollars(manifest: Published, scope: Scope, period: Period, engine: Engine) -> bool:
-    """Whether a row of ``period``, which has some, carries Azure's amounts in US dollars."""
-    column = US_DOLLARS_BY_AZURE.column(Metric.BILLED)
-    scan, within = manifest.rollup(period, engine.store), filter_of(scope)
-    found = engine.fetch(
-        f"""
-        SELECT count({column}) FROM {scan.sql}
-        WHERE charge_day >= $start AND charge_day < $end AND {within.sql}
-        """,  # noqa: S608 - from the constants above
-        {**scan.parameters, **within.parameters, "start": period.start, "end": period.end},
-    )
-    return bool(found[0][0])
 
 
 def _unit(question: Question, known: dict[str, int], *, convertible: bool) -> Unit:

@@ -78,8 +78,8 @@ def has_us_dollars(manifest: Published, scope: Scope, period: Period, engine: En
     scan, within = manifest.rollup(period, engine.store), filter_of(scope)
     found = engine.fetch(
         f"""
-        SELECT count(*) FROM {scan.sql}
-        WHERE charge_day >= $start AND charge_day < $end AND {column} IS NOT NULL AND {within.sql}
+        SELECT count({column}) FROM {scan.sql}
+        WHERE charge_day >= $start AND charge_day < $end AND {within.sql}
         """,  # noqa: S608 - from the constants above
         {**scan.parameters, **within.parameters, "start": period.start, "end": period.end},
     )

@@ -1,9 +1,10 @@
 """Where the explorer's links lead: each is the question that is shown, changed in one thing."""
 
 from dataclasses import replace
+from functools import cache
 from urllib.parse import quote
 
-from django.urls import reverse
+from django.urls import get_script_prefix, reverse
 
 from finops.costs.dimensions import DIMENSIONS, Dimension
 from finops.costs.explore_sql import Key
@@ -88,4 +89,10 @@ def _finer(question: Question) -> Dimension | None:
 
 
 def _with_query(name: str, question: Question) -> str:
-    return f"{reverse(f'finops:{name}')}?{render(question)}"
+    return f"{_address(name, get_script_prefix())}?{render(question)}"
+
+
+@cache
+def _address(name: str, _prefix: str) -> str:
+    """A page has two links a line, and looking an address up takes longer than the query does."""
+    return reverse(f"finops:{name}")
