@@ -118,9 +118,12 @@ class Marks:
         )
         return found["_id"].generation_time if found else None
 
-    def read(self, flow_id: str, limit: int) -> list[Mark]:
-        """Return at most ``limit`` marks of a flow, oldest first."""
-        found = self._collection.find({"flow": flow_id, _HIDDEN: None}).sort("_id", 1).limit(limit)
+    def read(self, flow_id: str, limit: int, after: Mark | None = None) -> list[Mark]:
+        """Return at most ``limit`` marks of a flow, oldest first, and none before ``after``."""
+        chosen: dict[str, Any] = {"flow": flow_id, _HIDDEN: None}
+        if after is not None:
+            chosen["_id"] = {"$gt": after.id}
+        found = self._collection.find(chosen).sort("_id", 1).limit(limit)
         return [Mark(mark["_id"], tuple(mark["partitions"])) for mark in found]
 
     def remove(self, marks: Iterable[Mark]) -> int:

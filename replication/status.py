@@ -153,15 +153,18 @@ def stuck_flows() -> list[Stuck]:
     return [stuck for status in statuses() for stuck in stuck_streams(status)]
 
 
-def touched_partitions(name: str, limit: int = 1000) -> list[Mark]:
-    """Return at most ``limit`` marks of a flow, oldest first.
+def touched_partitions(name: str, limit: int = 1000, after: Mark | None = None) -> list[Mark]:
+    """Return at most ``limit`` marks of a flow, oldest first: those that follow ``after``.
+
+    A later look from the start may find marks between those that were read: their order is by
+    the workers' clocks.
 
     Raises:
         UnknownFlow: no flow has that name.
         PyMongoError: the destination does not answer.
     """
     flow = _flow(name)
-    return _marks(flow).read(str(flow.id), limit)
+    return _marks(flow).read(str(flow.id), limit, after)
 
 
 def clear_marks(name: str, marks: Iterable[Mark]) -> int:

@@ -1,26 +1,29 @@
 """Rebuilds the charge days that replication marked as touched."""
 
 import time
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
-from typing import Protocol
+from itertools import islice
+from typing import Any, Protocol
 
 import structlog
 from django.db.models import Q
 from django.utils import timezone
 
+from finops.costs.periods import Period
 from finops.models import Dataset
 from finops.segments.arrival import ImportGate
 from finops.segments.builder import SegmentBuilder
-from finops.segments.documents import CHARGE_PERIOD_START
+from finops.segments.documents import CHARGE_PERIOD_START, DocumentSource
 from finops.segments.values import charge_day
 from replication.status import Mark, clear_marks, touched_partitions
 
 log = structlog.get_logger(__name__)
 
 _MARKS_AT_ONCE = 1_000
-# How long one builder's claim lasts, and how long a data set rests after a failure.
+_DOCUMENTS_PER_LOOK = 5_000  # well under a second
+# How long one builder's claim lasts unless it is renewed, and a data set rests after a failure.
 CLAIM = timedelta(seconds=15)
 
 
@@ -31,8 +34,8 @@ class NotPartitionedByDay(Exception):
 class Marks(Protocol):
     """Where touched days are announced."""
 
-    def read(self) -> Sequence[Mark]:
-        """The oldest marks, bounded in number."""
+    def read(self, after: Mark | None = None) -> Sequence[Mark]:
+        """The oldest marks that follow ``after``, bounded in number."""
         ...
 
     def clear(self, marks: Sequence[Mark]) -> None:
@@ -46,9 +49,9 @@ class FlowMarks:
 
     flow: str
 
-    def read(self) -> Sequence[Mark]:
-        """The oldest marks, bounded in number."""
-        return touched_partitions(self.flow, limit=_MARKS_AT_ONCE)
+    def read(self, after: Mark | None = None) -> Sequence[Mark]:
+        """The oldest marks that follow ``after``, bounded in number."""
+        return touched_partitions(self.flow, limit=_MARKS_AT_ONCE, after=after)
 
     def clear(self, marks: Sequence[Mark]) -> None:
         """Remove exactly these."""
@@ -58,22 +61,32 @@ class FlowMarks:
 def build_touched(marks: Marks, builder: SegmentBuilder, *, budget: timedelta) -> int:
     """Build marked days until no marks remain, or ``budget`` is used up; returns days built.
 
-    Marks go only after the days that they name are published, so that a builder that is killed
-    leaves them to the next. Does nothing while another process builds the same data set.
+    All marks that there are when it begins are read first: those of a large copy name the same
+    days again and again. They go only after the days that they name are published, so that a
+    builder that is killed leaves them to the next. Does nothing while another process builds the
+    same data set.
     """
     ends_at = time.monotonic() + budget.total_seconds()
     built = 0
-    found = marks.read()
-    while found and (claim := claim_dataset(builder.dataset)):
-        days = touched_days(found, builder.dataset)
-        builder.build(days)
-        marks.clear(found)
+    while marks.read() and (claim := Claim.of(builder.dataset)):
+        days, read = _read_all(marks, builder.dataset)
+        _build(builder, days, claim)
+        marks.clear(read)
         built += len(days)
-        release(builder.dataset, claim)
+        claim.release()
         if time.monotonic() >= ends_at:
             break
-        found = marks.read()
     return built
+
+
+def _read_all(marks: Marks, dataset: Dataset) -> tuple[set[date], list[Mark]]:
+    """The days that the marks name, and the marks without what they name: there may be many."""
+    days: set[date] = set()
+    read: list[Mark] = []
+    while found := marks.read(read[-1] if read else None):
+        days |= touched_days(found, dataset)
+        read += (Mark(mark.id, ()) for mark in found)
+    return days, read
 
 
 def build_released(gate: ImportGate, builder: SegmentBuilder) -> int:
@@ -82,12 +95,36 @@ def build_released(gate: ImportGate, builder: SegmentBuilder) -> int:
     Does nothing while another process builds the same data set.
     """
     days = gate.released()
-    if not days or not (claim := claim_dataset(builder.dataset)):
+    if not days or not (claim := Claim.of(builder.dataset)):
         return 0
-    builder.build(days)
+    _build(builder, days, claim)
     gate.forget(days)
-    release(builder.dataset, claim)
+    claim.release()
     return len(days)
+
+
+def _build(builder: SegmentBuilder, days: Iterable[date], claim: "Claim") -> None:
+    """Build, and let the claim last for as long as documents come."""
+    replace(builder, source=_Claimed(builder.source, claim)).build(days)
+
+
+@dataclass(frozen=True, slots=True)
+class _Claimed:
+    """The documents of ``source``; reading them renews the claim."""
+
+    source: DocumentSource
+    claim: "Claim"
+
+    def documents(self, period: Period) -> Iterator[Mapping[str, Any]]:
+        """The documents whose charge day lies in ``period``, in any order."""
+        found = iter(self.source.documents(period))
+        while batch := list(islice(found, _DOCUMENTS_PER_LOOK)):
+            self.claim.renew()
+            yield from batch
+
+    def bounds(self) -> Period | None:
+        """From the first to the last charge day; None where there is no document."""
+        return self.source.bounds()
 
 
 def touched_days(marks: Iterable[Mark], dataset: Dataset) -> set[date]:
@@ -117,18 +154,39 @@ def resting(dataset: Dataset) -> bool:
     return dataset.claimed_until is not None and dataset.claimed_until > timezone.now()
 
 
-def claim_dataset(dataset: Dataset) -> datetime | None:
-    """Claim for ``CLAIM``; None where somebody else's claim holds."""
-    now = timezone.now()
-    free = Q(claimed_until__isnull=True) | Q(claimed_until__lte=now)
-    until = now + CLAIM
-    claimed = Dataset.objects.filter(free, pk=dataset.pk).update(claimed_until=until)
-    return until if claimed else None
+@dataclass(slots=True)
+class Claim:
+    """That one process builds a data set. It runs out by itself, for a killed process."""
 
+    dataset: Dataset
+    until: datetime
 
-def release(dataset: Dataset, claim: datetime) -> None:
-    """Give a claim back, unless it ran out and is another's now."""
-    Dataset.objects.filter(pk=dataset.pk, claimed_until=claim).update(claimed_until=None)
+    @classmethod
+    def of(cls, dataset: Dataset) -> "Claim | None":
+        """Claim for ``CLAIM``; None where somebody else's claim holds."""
+        now = timezone.now()
+        free = Q(claimed_until__isnull=True) | Q(claimed_until__lte=now)
+        until = now + CLAIM
+        claimed = Dataset.objects.filter(free, pk=dataset.pk).update(claimed_until=until)
+        return cls(dataset, until) if claimed else None
+
+    def renew(self) -> None:
+        """Claim for ``CLAIM`` from now; nothing while most of it is left, or where it is lost.
+
+        Two builders at once lose nothing: the versions of days decide what is published.
+        """
+        now = timezone.now()
+        if self.until - now < CLAIM * 2 / 3:
+            self._change(now + CLAIM)
+
+    def release(self) -> None:
+        """Give the claim back, unless it ran out and is another's now."""
+        self._change(None)
+
+    def _change(self, until: datetime | None) -> None:
+        mine = Dataset.objects.filter(pk=self.dataset.pk, claimed_until=self.until)
+        if mine.update(claimed_until=until) and until is not None:
+            self.until = until
 
 
 def rest(dataset: Dataset) -> None:

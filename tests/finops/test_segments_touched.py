@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, timedelta
 from decimal import Decimal
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,10 +14,9 @@ from finops.costs.periods import DAY, Period
 from finops.models import Dataset, Segment
 from finops.segments.touched import (
     CLAIM,
+    Claim,
     NotPartitionedByDay,
     build_touched,
-    claim_dataset,
-    release,
     rest,
     resting,
 )
@@ -36,11 +36,13 @@ class MemoryMarks:
         self.marks = [mark(day) for day in days]
         self._at_once = at_once
 
-    def read(self) -> Sequence[Mark]:
-        return self.marks[: self._at_once]
+    def read(self, after: Mark | None = None) -> Sequence[Mark]:
+        found = [one for one in self.marks if after is None or one.id > after.id]
+        return found[: self._at_once]
 
     def clear(self, marks: Sequence[Mark]) -> None:
-        self.marks = [one for one in self.marks if one not in marks]
+        gone = {one.id for one in marks}
+        self.marks = [one for one in self.marks if one.id not in gone]
 
 
 def mark(*days: date, **more: object) -> Mark:
@@ -65,11 +67,52 @@ def test_marks_are_read_until_none_remain(dataset: Dataset) -> None:
     assert len(published(dataset)) == 5
 
 
-def test_a_run_is_bounded_and_leaves_the_other_marks(dataset: Dataset) -> None:
-    source = MemorySource(charge(FIRST + DAY * n) for n in range(5))
+def test_a_run_is_bounded_and_leaves_the_marks_that_came_meanwhile(dataset: Dataset) -> None:
+    class Busy(MemorySource):
+        def documents(self, period: Period) -> Iterator[Mapping[str, Any]]:
+            marks.marks.append(mark(FIRST))
+            return super().documents(period)
+
+    source = Busy(charge(FIRST + DAY * n) for n in range(5))
     marks = MemoryMarks(*sorted(source.days()))
-    assert build_touched(marks, builder(dataset, source), budget=timedelta(0)) == 2
-    assert len(marks.marks) == 3
+    assert build_touched(marks, builder(dataset, source), budget=timedelta(0)) == 5
+    assert len(marks.marks) == len(source.asked)
+
+
+def test_a_day_that_many_marks_name_is_built_once(dataset: Dataset) -> None:
+    source = MemorySource(charge(FIRST + DAY * n) for n in range(2))
+    marks = MemoryMarks(*sorted(source.days()) * 20)
+    assert build_touched(marks, builder(dataset, source), budget=LONG) == 2
+    assert len(source.asked) == len({period.start for period in source.asked})
+    assert marks.marks == []
+
+
+def test_a_long_build_keeps_its_claim(dataset: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = SimpleNamespace(at=timezone.now())
+    monkeypatch.setattr("finops.segments.touched.timezone", SimpleNamespace(now=lambda: clock.at))
+    monkeypatch.setattr("finops.segments.touched._DOCUMENTS_PER_LOOK", 1)
+
+    class Slow(MemorySource):
+        def documents(self, period: Period) -> Iterator[Mapping[str, Any]]:
+            for one in super().documents(period):
+                clock.at += CLAIM / 2
+                assert Claim.of(dataset) is None
+                yield one
+
+    source = Slow(charge(FIRST, str(n)) for n in range(5))
+    assert build_touched(MemoryMarks(FIRST), builder(dataset, source), budget=LONG) == 1
+    assert Claim.of(dataset) is not None
+
+
+def test_a_claim_that_was_lost_is_not_renewed(dataset: Dataset) -> None:
+    lost = Claim.of(dataset)
+    assert lost is not None
+    now = timezone.now()
+    lost.until = now
+    Dataset.objects.update(claimed_until=now + timedelta(seconds=1))
+    lost.renew()
+    dataset.refresh_from_db()
+    assert dataset.claimed_until == now + timedelta(seconds=1)
 
 
 def test_a_mark_that_comes_while_its_day_is_built_stays_and_is_built_again(
@@ -140,27 +183,27 @@ def test_a_flow_that_does_not_mark_days_is_named(dataset: Dataset) -> None:
 
 
 def test_two_builders_share_no_data_set_at_the_same_time(dataset: Dataset) -> None:
-    claim = claim_dataset(dataset)
+    claim = Claim.of(dataset)
     assert claim is not None
     marks = MemoryMarks(FIRST)
     assert build_touched(marks, builder(dataset, MemorySource()), budget=LONG) == 0
     assert len(marks.marks) == 1
-    release(dataset, claim)
+    claim.release()
     assert build_touched(marks, builder(dataset, MemorySource()), budget=LONG) == 1
 
 
 def test_the_claim_of_a_killed_builder_runs_out(dataset: Dataset) -> None:
     Dataset.objects.update(claimed_until=timezone.now() - CLAIM)
-    assert claim_dataset(dataset) is not None
+    assert Claim.of(dataset) is not None
 
 
 def test_a_claim_that_ran_out_is_not_given_back_for_another(dataset: Dataset) -> None:
-    late = claim_dataset(dataset)
+    late = Claim.of(dataset)
     assert late is not None
     Dataset.objects.update(claimed_until=timezone.now() - CLAIM)
-    claim_dataset(dataset)
-    release(dataset, late)
-    assert claim_dataset(dataset) is None
+    Claim.of(dataset)
+    late.release()
+    assert Claim.of(dataset) is None
 
 
 def test_after_a_failure_a_data_set_rests(dataset: Dataset) -> None:

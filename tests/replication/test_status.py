@@ -109,6 +109,7 @@ def test_marks_are_read_oldest_first_and_removed_exactly(row: FlowRow, flow: Flo
     assert {"Day": second, "Account": "a"} in new.partitions
     assert clear_marks("costs", old) == 0
     assert touched_partitions("costs", limit=1) == [new]
+    assert touched_partitions("costs", after=new) == []
 
 
 def test_an_unknown_flow_is_named(db: None) -> None:
