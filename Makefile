@@ -38,7 +38,7 @@ test-slow: ## Run the tests that take minutes
 	@tools/install requirements-dev.txt
 	$(VENV)/python -m pytest -m slow --timeout 600 $(ARGS)
 
-test-faults: ## Run the fault matrix, an hour at most (JOBS=2 ARGS="-k SIGKILL")
+test-faults: ## Run the fault matrix, about half an hour (JOBS=2 ARGS="-k SIGKILL")
 	@tools/install requirements-dev.txt
 	$(VENV)/python -m pytest tests/replication/faults -m faults -n $(JOBS) --timeout 600 $(ARGS)
 

@@ -21,6 +21,7 @@ log = structlog.get_logger(__name__)
 _EVENTS_PER_ANSWER = 5_000
 _BYTES_PER_ANSWER = 4 * 1024 * 1024
 _FIRST_GUESS = 4_096  # bytes of an event
+_CAUTION = 8  # how much larger events are taken to be after an answer that did not arrive
 _TOO_LARGE = 10334  # BSONObjectTooLarge
 
 
@@ -67,6 +68,8 @@ class ChangeSource:
             return self._ask_slim()
         except PyMongoError:
             self._abandon()
+            # The answer may have been too long for whatever is between: ask for fewer events.
+            self._event_size = min(self._event_size * _CAUTION, _BYTES_PER_ANSWER)
             raise
         if not cursor.alive:
             self._abandon()

@@ -32,6 +32,7 @@ from pymongo.errors import (
     DocumentTooLarge,
     NotPrimaryError,
     OperationFailure,
+    ProtocolError,
     PyMongoError,
     WaitQueueTimeoutError,
 )
@@ -195,6 +196,7 @@ _BY_TYPE: tuple[tuple[type[Exception], FailureKind], ...] = (
     (UnknownConnection, FailureKind.CONFIGURATION),
     (ConfigurationError, FailureKind.CONFIGURATION),
     (ConnectionFailure, FailureKind.TRANSIENT),
+    (ProtocolError, FailureKind.TRANSIENT),  # an answer that nobody understands, as half of one
     (DatabaseError, FailureKind.TRANSIENT),  # Django's: a connection's row could not be read
     (DocumentTooLarge, FailureKind.POISON),
     (BSONError, FailureKind.POISON),

@@ -152,6 +152,18 @@ def test_a_destination_that_refuses_a_document_stops_the_flow_and_no_log_shows_i
     assert "canary" not in repr((logs, result))
 
 
+def test_an_answer_that_is_too_long_for_the_driver_is_asked_for_in_parts(flow: Flow) -> None:
+    with running(flow):
+        flow.wait_until_consistent()
+    # The embedded server sends all of them at once, and the driver takes no more than 48 MB.
+    for number in range(6):
+        flow.source.insert_one({"_id": number, "Text": "x" * 9_000_000})
+    with running(flow), capture_logs() as logs:
+        flow.wait_for_events(6)
+    assert raw(flow.copy) == raw(flow.source)
+    assert "ProtocolError" in {entry.get("error") for entry in logs}
+
+
 def test_a_value_may_move_from_a_deleted_document_to_another(flow: Flow) -> None:
     flow.source.insert_one({"_id": 1, "Number": 7})
     with running(flow):
