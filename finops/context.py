@@ -15,10 +15,19 @@ from finops.freshness import Freshness, dataset_freshness
 from finops.models import Dataset
 from finops.navigation import Entry, navigation
 
+_SHOWN = "_finops_shown_dataset"
 
-def shown_dataset() -> Dataset | None:
-    """Return the data set that the pages show, or ``None`` before the first one is set up."""
-    return Dataset.objects.first()
+
+def shown_dataset(request: HttpRequest) -> Dataset | None:
+    """Return the data set that the pages show, or ``None`` before the first one is set up.
+
+    It is read once a request, so that all of a page is about one version.
+    """
+    found: list[Dataset | None] | None = getattr(request, _SHOWN, None)
+    if found is None:
+        found = [Dataset.objects.first()]
+        setattr(request, _SHOWN, found)
+    return found[0]
 
 
 @dataclass(frozen=True)
@@ -67,7 +76,7 @@ class Shell:
     @cached_property
     def freshness(self) -> Freshness | None:
         """The shown data set's freshness; ``None`` where there is no data set yet."""
-        dataset = shown_dataset()
+        dataset = shown_dataset(self.request)
         return dataset_freshness(dataset, self.scope) if dataset else None
 
 

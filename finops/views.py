@@ -27,7 +27,7 @@ logger = structlog.get_logger(__name__)
 @require_permission(PermissionLevel.VIEWER)
 def overview(request: GuardedRequest) -> HttpResponse:
     """What the month to the latest charge day costs, in one currency, within the scope."""
-    dataset = shown_dataset()
+    dataset = shown_dataset(request)
     if dataset is None:
         return render(request, "finops/no_dataset.html")
     choice = OverviewChoice.of(request)
@@ -65,7 +65,7 @@ def data(request: GuardedRequest) -> HttpResponse:
 @require_permission(PermissionLevel.VIEWER)
 def freshness(request: HttpRequest) -> HttpResponse:
     """The freshness alone, which open pages ask for; ``shown`` is the version that they show."""
-    dataset = shown_dataset()
+    dataset = shown_dataset(request)
     shown = request.GET.get("shown", "")
     outdated = dataset is not None and shown not in ("", str(dataset.version))
     return render(request, "finops/freshness.html", {"shown": shown, "outdated": outdated})

@@ -3,7 +3,9 @@
 import atexit
 import os
 import threading
-from collections.abc import Mapping
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import duckdb
@@ -39,6 +41,50 @@ class QueryTooLarge(CostQueryFailed):
     )
 
 
+class Watch:
+    """Interrupts what takes longer than ``timeout`` (seconds), by one thread for all queries.
+
+    Each query has the same time, so a thread that sleeps no longer than that need not be woken for
+    one that begins meanwhile: a query costs two entries in a dictionary, and no thread of its own.
+    """
+
+    def __init__(self, timeout: float) -> None:
+        self._timeout = timeout
+        self._deadlines: dict[object, tuple[float, duckdb.DuckDBPyConnection]] = {}
+        self._wanted = threading.Condition()
+        self._awake = False
+
+    @contextmanager
+    def over(self, cursor: duckdb.DuckDBPyConnection) -> Iterator[None]:
+        """Interrupt ``cursor`` if the block takes too long, and never afterwards."""
+        key = object()
+        with self._wanted:
+            self._deadlines[key] = (time.monotonic() + self._timeout, cursor)
+            if not self._awake:
+                self._awake = True
+                threading.Thread(target=self._work, name="query-watch", daemon=True).start()
+        try:
+            yield
+        finally:
+            with self._wanted:
+                del self._deadlines[key]
+
+    def _work(self) -> None:
+        """Look when the next query's time is up; end after a time without any."""
+        with self._wanted:
+            while self._deadlines:
+                now = time.monotonic()
+                for deadline, cursor in self._deadlines.values():
+                    if deadline <= now:
+                        cursor.interrupt()
+                ahead = [at - now for at, _ in self._deadlines.values() if at > now]
+                # One that was interrupted and goes on is interrupted again.
+                self._wanted.wait(min(ahead, default=min(self._timeout, 0.1)))
+                if not self._deadlines:
+                    self._wanted.wait(self._timeout)
+            self._awake = False
+
+
 class Engine:
     """One in-memory database for a process; each thread has a cursor of its own."""
 
@@ -46,17 +92,16 @@ class Engine:
         """``timeout`` is the limit for one query, in seconds."""
         self.store = store
         self._timeout = timeout
+        self._watch = Watch(timeout)
         self._local = threading.local()
         self._connection = _connect(store)
 
     def fetch(self, sql: str, parameters: Mapping[str, Any]) -> list[tuple[Any, ...]]:
         """All rows of a query. Raises CostQueryFailed or its subclasses."""
         cursor = self._cursor()
-        watch = threading.Timer(self._timeout, cursor.interrupt)
-        watch.daemon = True
-        watch.start()
         try:
-            return cursor.execute(sql, dict(parameters)).fetchall()
+            with self._watch.over(cursor):
+                return cursor.execute(sql, dict(parameters)).fetchall()
         except duckdb.InterruptException as error:
             raise QueryTooLong(
                 f"The query took longer than {self._timeout:g} s and was stopped."
@@ -69,9 +114,6 @@ class Engine:
         except duckdb.Error as error:
             # DuckDB's own words may quote cost data: they stay with the cause.
             raise CostQueryFailed(f"DuckDB refused the query: {type(error).__name__}.") from error
-        finally:
-            watch.cancel()
-            watch.join()  # or a late interrupt would hit this thread's next query
 
     def close(self) -> None:
         """Give the memory back. Cursors of other threads end with it."""

@@ -63,14 +63,21 @@ def movers(question: Question, manifest: Published, engine: Engine) -> tuple[Mov
     column = question.unit.column(question.metric)
     found = engine.fetch(
         f"""
-        SELECT service_name, sub_account_id, any_value(sub_account_name),
-               coalesce(sum({column}) FILTER (WHERE charge_day >= $current_start), 0),
-               coalesce(sum({column}) FILTER (WHERE charge_day < $previous_end), 0)
-        FROM {scan.sql}
-        WHERE charge_day >= $previous_start AND charge_day < $current_end
-          AND {IN_UNIT}
-          AND {within.sql}
-        GROUP BY 1, 2
+        WITH parts AS (
+            SELECT service_name, sub_account_id, any_value(sub_account_name),
+                   coalesce(sum({column}) FILTER (WHERE charge_day >= $current_start), 0) AS now,
+                   coalesce(sum({column}) FILTER (WHERE charge_day < $previous_end), 0) AS before
+            FROM {scan.sql}
+            WHERE charge_day >= $previous_start AND charge_day < $current_end
+              AND {IN_UNIT}
+              AND {within.sql}
+            GROUP BY 1, 2
+        ), moved AS (
+            SELECT service_name AS service FROM parts GROUP BY 1
+            ORDER BY abs(sum(now) - sum(before)) DESC, service IS NULL, service
+            LIMIT {MOVERS}
+        )
+        SELECT parts.* FROM parts JOIN moved ON service_name IS NOT DISTINCT FROM service
         """,  # noqa: S608 - from the constants above
         {
             **scan.parameters,

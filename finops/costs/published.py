@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import date
 from functools import lru_cache
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from django.db.models import TextField
 from django.db.models.functions import Cast
@@ -20,8 +20,7 @@ from finops.segments.store import SegmentStore
 Kind = Literal["rows", "rollup"]
 
 
-@dataclass(frozen=True, slots=True)
-class PublishedDay:
+class PublishedDay(NamedTuple):
     """One charge day that has rows."""
 
     day: date
@@ -130,8 +129,8 @@ def published(dataset: Dataset) -> Published:
     told = days.annotate(told=Cast("totals", TextField()))
     columns = ("day", "told", "rollup_file", "rows_file", "schema")
     found = tuple(
-        PublishedDay(day, _rows_by_currency(totals), *rest)
-        for day, totals, *rest in told.values_list(*columns)
+        PublishedDay(day, _rows_by_currency(totals), rollup, rows, schema)
+        for day, totals, rollup, rows, schema in told.values_list(*columns).iterator(2_000)
     )
     # Afterwards: whatever the days name has been recorded by now.
     sizes = SegmentFile.objects.filter(dataset=dataset, retired_at=None)

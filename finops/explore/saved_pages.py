@@ -160,7 +160,7 @@ def share(request: GuardedRequest, view: SavedView) -> str:
 @require_permission(PermissionLevel.VIEWER)
 def default(request: GuardedRequest, pk: int) -> HttpResponseBase:
     """Begin with a view that one may open; with none, if it is that one already."""
-    dataset = shown_dataset()
+    dataset = shown_dataset(request)
     if dataset is None:
         return redirect(LIST)
     view = get_object_or_404(views_for(request.user, dataset), pk=pk)

@@ -43,7 +43,7 @@ def over_costs(view: Page) -> Page:
 
     @wraps(view)
     def answer(request: GuardedRequest, **parts: int) -> HttpResponseBase:
-        dataset = shown_dataset()
+        dataset = shown_dataset(request)
         title = {"title": "Cost explorer"}
         if dataset is None:
             return render(request, "finops/no_dataset.html", title)

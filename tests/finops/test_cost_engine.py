@@ -12,6 +12,7 @@ from pytest_django.fixtures import Settings
 
 from finops.costs.engine import CostQueryFailed, Engine, QueryTooLarge, QueryTooLong
 from finops.segments.store import SegmentStore
+from tests.waiting import wait_until
 
 ENDLESS = "SELECT sum(a.range * b.range) FROM range(10000000) a, range(10000000) b"
 
@@ -83,3 +84,21 @@ def test_amounts_come_back_exact(store: SegmentStore, engine: Engine) -> None:
 def test_nothing_but_segments_is_within_reach(engine: Engine, sql: str) -> None:
     with pytest.raises(CostQueryFailed):
         engine.fetch(sql, {})
+
+
+def test_the_watch_stays_on_time_and_ends_when_nobody_asks(engine: Engine) -> None:
+    before = set(threading.enumerate())
+
+    def watches() -> int:
+        return len([one for one in set(threading.enumerate()) - before if "watch" in one.name])
+
+    engine.fetch("SELECT 1", {})
+    assert watches() == 1
+    # It sleeps for as long as the first query might have taken; this one begins meanwhile.
+    with pytest.raises(QueryTooLong):
+        engine.fetch(ENDLESS, {})
+    engine.fetch("SELECT 1", {})
+    assert watches() == 1
+    wait_until(lambda: watches() == 0, what="it has ended")
+    with pytest.raises(QueryTooLong):
+        engine.fetch(ENDLESS, {})
