@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal, localcontext
+from typing import Any
 
 from accounts.scopes import Scope
 from finops.costs.buckets import Bucket, Grain
@@ -168,17 +169,18 @@ def _cells(question: Question, manifest: Published, engine: Engine) -> list[_Cel
 
 
 def _cell(
-    bucket: date, service: str | None, in_current: bool, in_previous: bool, *figures: object
+    bucket: date, service: str | None, in_current: bool, in_previous: bool, *figures: Any
 ) -> _Cell:
     sums, missing = figures[: len(_METRICS)], figures[len(_METRICS) :]
+    # A sum without any value is null in SQL; the rows count as missing.
+    amounts = [amount if isinstance(amount, Decimal) else ZERO for amount in sums]
     return _Cell(
         bucket,
         service,
         in_current,
         in_previous,
-        # A sum without any value is null in SQL; the rows count as missing.
-        {m: s if isinstance(s, Decimal) else ZERO for m, s in zip(_METRICS, sums, strict=True)},
-        {m: int(str(n)) for m, n in zip(_METRICS, missing, strict=True)},
+        dict(zip(_METRICS, amounts, strict=True)),
+        dict(zip(_METRICS, missing, strict=True)),
     )
 
 

@@ -5,6 +5,7 @@ import time
 import uuid
 from collections.abc import Sequence
 from contextlib import suppress
+from functools import cached_property
 from io import BytesIO
 from pathlib import Path
 
@@ -48,14 +49,13 @@ class SegmentStore:
         if stored != name:
             self._storage.delete(stored)
             raise FileExistsError(f"The segment file {name} exists already.")
-        local = self._local(name)
-        if local is not None:
-            with local.open("rb") as file:
+        if self._local is not None:
+            with Path(self._local, name).open("rb") as file:
                 os.fsync(file.fileno())
 
     def read(self, names: Sequence[str]) -> list[str]:
         """Local paths of the named files, in order. Raises SegmentFileMissing."""
-        return [str(self._path(name)) for name in names]
+        return [self._path(name) for name in names]
 
     def delete(self, name: str) -> None:
         """Remove a file and its local copy; one that is gone already is no error."""
@@ -65,28 +65,30 @@ class SegmentStore:
     @property
     def folders(self) -> list[Path]:
         """The folders that ``read`` answers from."""
-        local = self._local("")
-        return [self._cache] if local is None else [local]
+        return [self._cache if self._local is None else Path(self._local)]
 
-    def _local(self, name: str) -> Path | None:
+    @cached_property
+    def _local(self) -> str | None:
+        """The storage's folder; None where it is not on this machine."""
         try:
-            return Path(self._storage.path(name))
+            return self._storage.path("")
         except NotImplementedError:
             return None
 
-    def _path(self, name: str) -> Path:
-        local = self._local(name)
-        if local is None:
+    def _path(self, name: str) -> str:
+        if self._local is None:
             return self._copy(name)
-        if not local.is_file():
+        # A page asks for dozens; the storage's own way to a path takes ten times as long.
+        path = os.path.join(self._local, name)
+        if not os.path.isfile(path):
             raise SegmentFileMissing(name)
-        return local
+        return path
 
-    def _copy(self, name: str) -> Path:
+    def _copy(self, name: str) -> str:
         path = self._cache / name
         if path.is_file():
             os.utime(path)
-            return path
+            return str(path)
         path.parent.mkdir(parents=True, exist_ok=True)
         partial = path.with_name(f"{path.name}.{uuid.uuid4().hex}.part")
         try:
@@ -98,7 +100,7 @@ class SegmentStore:
             raise SegmentFileMissing(name) from error
         partial.replace(path)
         self._make_room()
-        return path
+        return str(path)
 
     def _make_room(self) -> None:
         """Remove the copies that were used longest ago, until the rest fits the bound."""
