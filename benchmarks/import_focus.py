@@ -2,8 +2,10 @@
 
 The same generated file through a bare ``csv.reader`` loop (the yardstick), through reading and
 normalising, and through that plus the digests for ids; they take turns, best CPU time of each
-counts. Writing is left out: that is the server's speed. Memory is the peak of a process of its own
-that does all three on a small and on a large file.
+counts. Memory is the peak of a process of its own that does all three on two sizes of file.
+Writing is the server's speed and stands apart: ``--server PATH`` starts a program, as
+``secantusd-rs``, and imports into it, anew and once more without a change, beside a bare
+``insert_many`` of the same documents; wall time counts there.
 """
 
 import argparse
@@ -18,12 +20,17 @@ import time
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
+from typing import Any
+
+import django
+from django.core.management import call_command
 
 from finops.importing.defects import Defects
 from finops.importing.identity import Identities
 from finops.importing.reading import FocusFile
 from finops.importing.rows import Normaliser
 from sandbox.data.generator import write
+from tests import environment  # noqa: F401 - what the settings read: a folder and database of its own
 
 END = date(2026, 10, 20)
 ROUNDS = 5
@@ -79,10 +86,70 @@ def peak_memory(path: Path) -> float:
     return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 
 
+def import_into(program: Path, path: Path, folder: Path) -> None:
+    """Import into a server of its own, beside a bare loop, and print rows a second."""
+    os.environ |= {
+        "DJANGO_SETTINGS_MODULE": "finops.settings",
+        "LOG_LEVEL": "ERROR",
+        "VAR_DIR": str(folder),
+        "DATABASE_URL": f"sqlite:///{folder}/finops.sqlite3",
+    }
+    django.setup()
+    call_command("migrate", verbosity=0)
+    from benchmarks.snapshot import server
+    from finops.importing.journal import Journal
+    from finops.importing.run import import_files
+    from replication.models import Connection
+    from replication.mongo import database
+    from replication.status import Namespace
+
+    with server(program) as uri:
+        Connection.objects.create(name="source", uri=uri, auth_method="connection_string")
+        source = Namespace("source", "billing", "imported")
+        collections = database(source.connection, source.database)
+
+        def imported() -> int:
+            return import_files([path], collections[source.collection], Journal(source)).rows
+
+        steps: dict[str, Callable[[], float]] = {
+            "bare insert_many": lambda: _bare_speed(path, collections["bare"]),
+            "import": lambda: _speed(imported),
+            "import again, no change": lambda: _speed(imported),
+        }
+        for name, step in steps.items():
+            print(f"{name:<24} {step():>9,.0f} rows/s   into {program.name}")
+
+
+def _speed(step: Callable[[], int]) -> float:
+    start = time.perf_counter()
+    rows = step()
+    return rows / (time.perf_counter() - start)
+
+
+def _bare_speed(path: Path, collection: Any) -> float:
+    """Of sending the file's documents; making them does not count."""
+    rows, taken, identities = 0, 0.0, Identities()
+    with FocusFile(path) as file:
+        normaliser = Normaliser(file.header, Defects())
+        for batch in file.batches():
+            documents = normaliser.documents(batch)
+            for document in documents:
+                identities.assign(document)
+            start = time.perf_counter()
+            collection.insert_many(documents, ordered=False)
+            taken += time.perf_counter() - start
+            rows += len(documents)
+    return rows / taken
+
+
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--only-memory", type=Path, help=argparse.SUPPRESS)
-    asked = parser.parse_args().only_memory
+    parser.add_argument("--server", type=Path, help="a program to start a server with")
+    options = parser.parse_args()
+    asked = options.only_memory
     if asked:
         normalise_and_digest(asked)
         unit = 2**20 if sys.platform == "darwin" else 2**10
@@ -101,6 +168,8 @@ def main() -> None:
             print(f"{name:<24} {speed:>9,.0f} rows/s   {found['csv.reader'] / speed:5.1f} ×")
         for rows, path in paths.items():
             print(f"peak memory, {rows:>7,} rows: {peak_memory(path):6.1f} MiB")
+        if options.server:
+            import_into(options.server, paths[MEMORY_ROWS[-1]], Path(folder))
 
 
 if __name__ == "__main__":
