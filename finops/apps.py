@@ -1,5 +1,7 @@
 from django.apps import AppConfig
 
+PREPARE_COPY = "finops.prepare_copy"
+
 
 class FinopsConfig(AppConfig):
     """Cost data and the pages that show it."""
@@ -13,4 +15,4 @@ class FinopsConfig(AppConfig):
         from finops.segments.documents import prepare_copy
         from replication.status import copy_begins
 
-        copy_begins.connect(prepare_copy, dispatch_uid="finops.prepare_copy")
+        copy_begins.connect(prepare_copy, dispatch_uid=PREPARE_COPY)

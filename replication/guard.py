@@ -19,7 +19,7 @@ from bson.raw_bson import RawBSONDocument
 from pymongo.client_session import ClientSession
 from pymongo.collection import Collection
 
-from replication.keys import key_document
+from replication.keys import in_other_bytes, key_document
 from replication.mongo import Client
 from replication.position import Moved, Position
 from replication.refusals import refusal_of
@@ -138,11 +138,15 @@ class GuardedWriter:
         """
         there = {key: _copied(document) for key, document in writes.items()}
         gone = [key for key, document in there.items() if document is None]
-        refused = self._send((key, tombstone(key, self._mark)) for key in gone)
+        documents = {key: each for key, each in there.items() if each is not None}
+        # Deleted as 1 and inserted as 1.0: what would stay of the one would keep the other out.
+        returned = in_other_bytes(gone, documents)
+        raise_if_refused(self._delete(returned))
+        dead = (key for key in gone if key not in returned)
+        refused = self._send((key, tombstone(key, self._mark)) for key in dead)
         if refused:
             # Two tombstones can be alike to a unique index: then without one.
             raise_if_refused(self._delete(each.key for each in refused))
-        documents = {key: each for key, each in there.items() if each is not None}
         errors = self._upsert(documents)
         for _ in range(_PASSES):
             # One document may wait for another one, or only be insertable.

@@ -1,7 +1,7 @@
 """BSON's order of ``_id`` values, as a server sorts them, for merging two sorted streams."""
 
 import struct
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import bson
@@ -21,6 +21,10 @@ _FIRST, _NULL, _NUMBER, _TEXT, _OBJECT, _ARRAY, _BINARY = range(7)
 _OBJECT_ID, _BOOLEAN, _DATE, _TIMESTAMP, _REGEX, _OTHER, _LAST = range(7, 14)
 
 OrderKey = tuple[Any, ...]
+
+# Types of BSON whose values may be equal in different bytes: numbers, and what may hold some.
+_LOOSE = frozenset(b"\x01\x03\x04\x10\x12\x13")
+_WHOLE_NUMBERS = frozenset(b"\x10\x12")
 
 
 def split_documents(data: bytes) -> list[bytes]:
@@ -50,6 +54,20 @@ def key_document(document: bytes) -> bytes:
         if document[start + 1 : value] == b"_id\0":
             return _LENGTH.pack(end - start + 5) + document[start:end] + b"\0"
     raise KeyError("_id")
+
+
+def in_other_bytes(keys: Iterable[bytes], others: Iterable[bytes]) -> set[bytes]:
+    """Return those of ``keys`` that are one ``_id`` with one of ``others``, as 1 and 1.0 are.
+
+    All are documents of an ``_id``, and no key is among the others in the same bytes.
+    """
+    loose = [key for key in keys if key[4] in _LOOSE]
+    candidates = [key for key in others if key[4] in _LOOSE] if loose else []
+    types = {key[4] for key in loose} | {key[4] for key in candidates}
+    if not candidates or (len(types) == 1 and types <= _WHOLE_NUMBERS):
+        return set()
+    places = {order_key(id_of(key)) for key in candidates}
+    return {key for key in loose if order_key(id_of(key)) in places}
 
 
 def order_key(value: Any) -> OrderKey:

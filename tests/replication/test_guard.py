@@ -8,7 +8,7 @@ from uuid import uuid4
 
 import bson
 import pytest
-from bson import Timestamp
+from bson import Decimal128, Int64, Timestamp
 from bson.raw_bson import RawBSONDocument
 from pymongo import MongoClient
 from pymongo.collection import Collection
@@ -141,6 +141,24 @@ def test_a_document_that_can_only_be_inserted_is(rows: Collection[RawBSONDocumen
     write(rows, LATE, dollar, fresh=True)
     write(rows, EARLY, {key(2): bson.encode({"_id": 2, "$set": 5}), **dollar}, fresh=True)
     assert stored(rows) == [dollar[key(1)], document(2, v=1)]
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    # The embedded server takes {"a": 1} and {"a": 1.0} for two.
+    [(1, 1.0), (1.0, 1), (Int64(1), 1), (1, Decimal128("1.0")), (0.0, -0.0)],
+    ids=str,
+)
+def test_a_document_that_comes_back_under_an_equal_number_is_there(
+    rows: Collection[RawBSONDocument], before: object, after: object
+) -> None:
+    write(rows, EARLY, {key(before): document(before, a=1), key(2): document(2)})
+    batch: Writes = {key(before): None, key(after): document(after, a=2), key(2): None}
+    for _ in range(2):
+        write(rows, LATE, batch)
+        assert stored(rows) == [document(after, a=2)]
+    write(rows, EARLY, {key(before): document(before, a=1)})
+    assert stored(rows) == [document(after, a=2)]
 
 
 def test_old_tombstones_are_swept(rows: Collection[RawBSONDocument]) -> None:

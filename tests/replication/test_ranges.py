@@ -10,7 +10,13 @@ from bson.datetime_ms import DatetimeMS
 from hypothesis import given
 from hypothesis import strategies as st
 
-from replication.keys import id_of, key_document, order_key, split_documents
+from replication.keys import (
+    id_of,
+    in_other_bytes,
+    key_document,
+    order_key,
+    split_documents,
+)
 from replication.ranges import Kind, RangeDigest, differences, ranges
 
 _SMALL = st.integers(-20, 20)
@@ -117,3 +123,26 @@ def test_a_raw_batch_is_cut_into_its_documents() -> None:
     documents = [document(key) for key in ("a", 1, None)]
     assert split_documents(b"".join(documents)) == documents
     assert split_documents(b"") == []
+
+
+@pytest.mark.parametrize(
+    ("keys", "others", "found"),
+    [
+        ([1], [1.0], [1]),
+        ([1, 2], [Decimal128("2.00")], [2]),
+        ([0.0], [-0.0], [0.0]),
+        ([{"a": 1}], [{"a": 1.0}], [{"a": 1}]),
+        ([[1]], [[1.0]], [[1]]),
+        ([1, 3], [2, 4], []),
+        (["1"], ["2", 1.0], []),
+        ([1], ["1"], []),
+        ([1], [], []),
+    ],
+)
+def test_keys_that_are_one_in_other_bytes(
+    keys: list[object], others: list[object], found: list[object]
+) -> None:
+    def encoded(values: list[object]) -> list[bytes]:
+        return [bson.encode({"_id": value}) for value in values]
+
+    assert in_other_bytes(encoded(keys), encoded(others)) == set(encoded(found))
