@@ -169,6 +169,41 @@ class Change:
         tones = {"up": "bad", "down": "good", "same": "plain"}
         return tones[self.direction]
 
+    @property
+    def html(self) -> SafeString:
+        """The arrow, which is not read out, and the text."""
+        return mark_safe(  # noqa: S308 - text of our own, and escaped
+            f'<span class="change {self.tone}"><span aria-hidden="true">{self.arrow}</span>'
+            f"{escape(self.text)}</span>"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """A part of a whole as text, and as a bar that stays between nothing and all of it."""
+
+    fraction: Decimal | None  # None where there is no whole
+
+    @property
+    def text(self) -> str:
+        """The share as ``percent`` writes it, or a dash."""
+        return "–" if self.fraction is None else percent(self.fraction)
+
+    @property
+    def width(self) -> str:
+        """The bar's length in hundredths of the whole: ``29.10``."""
+        return f"{min(max(self.fraction or Decimal(0), Decimal(0)), Decimal(1)) * 100:.2f}"
+
+    @property
+    def html(self) -> SafeString:
+        """The bar, which is not read out, and the text."""
+        width = self.width
+        part = f'<rect class="part" width="{width}%" height="6" rx="3"/>' if width != "0.00" else ""
+        return mark_safe(  # noqa: S308 - numbers of our own, and escaped
+            '<svg class="bar" aria-hidden="true" focusable="false" width="72" height="6">'
+            f'<rect width="100%" height="6" rx="3"/>{part}</svg>{escape(self.text)}'
+        )
+
 
 def change(
     *, current: Decimal, previous: Decimal | None, fraction: Decimal | None

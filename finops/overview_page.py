@@ -22,12 +22,12 @@ from finops.costs.units import CONVERTED, choice_of
 from finops.formatting import (
     Amount,
     Change,
+    Share,
     axis_money,
     change,
     compact_money,
     day,
     days,
-    percent,
 )
 from finops.outlook import WITHOUT_SERVICE, Outlook, outlook
 
@@ -83,8 +83,7 @@ class ServiceLine:
     previous: Amount | None
     change: Change | None
     total: Amount
-    share: str
-    bar: str
+    share: Share
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,7 +209,6 @@ def _service_line(row: ServiceRow, overview: Overview) -> ServiceLine:
     currency = overview.currency
     # A month that has not ended would make every trend end in a fall.
     ended = -1 if len(row.trend) > 1 and _partial(overview) else None
-    width = min(max(row.share or Decimal(0), Decimal(0)), Decimal(1)) * 100
     return ServiceLine(
         name=row.service if row.service is not None else WITHOUT_SERVICE,
         colour=row.colour,
@@ -219,8 +217,7 @@ def _service_line(row: ServiceRow, overview: Overview) -> ServiceLine:
         previous=Amount(row.previous, currency) if row.previous is not None else None,
         change=change(current=row.current, previous=row.previous, fraction=row.change),
         total=Amount(row.total, currency),
-        share=percent(row.share) if row.share is not None else "–",
-        bar=f"{width:.2f}",
+        share=Share(row.share),
     )
 
 

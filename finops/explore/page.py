@@ -22,7 +22,7 @@ from finops.explore.links import (
     with_more_groups,
 )
 from finops.explore.query_string import render
-from finops.formatting import Amount, Change, change, day, days, percent
+from finops.formatting import Amount, Change, Share, change, day, days
 
 _TREND_POINTS = 32  # a sparkline has no room for more
 NO_GROUP = "All costs"
@@ -52,8 +52,7 @@ class TableLine:
     previous: Amount | None
     difference: Amount | None
     change: Change | None
-    share: str
-    bar: str
+    share: Share
     count: str
 
 
@@ -199,7 +198,6 @@ def _table_line(
     currency, question, key = answer.currency, answer.question, line.key
     whole = answer.total.cost
     share = line.cost / whole if whole > 0 else None
-    width = min(max(share or Decimal(0), Decimal(0)), Decimal(1)) * 100
     return TableLine(
         names=names,
         span=max(len(question.groups), 1) if len(names) == 1 else 1,
@@ -211,8 +209,7 @@ def _table_line(
         previous=Amount(line.previous, currency) if line.previous is not None else None,
         difference=Amount(line.difference, currency) if line.difference is not None else None,
         change=change(current=line.cost, previous=line.previous, fraction=line.change),
-        share=percent(share) if share is not None else "–",
-        bar=f"{width:.2f}",
+        share=Share(share),
         count="1 row" if line.rows == 1 else f"{line.rows:,} rows",
     )
 

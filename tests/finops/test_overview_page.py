@@ -106,7 +106,7 @@ def test_rows_without_a_service_have_a_name() -> None:
 
 def test_shares_stay_within_their_bar() -> None:
     page = present(make_overview({"A": [0, 150], "Credits": [0, -50]}))
-    assert [(row.share, row.bar) for row in page.services] == [
+    assert [(row.share.text, row.share.width) for row in page.services] == [
         ("150.0%", "100.00"),
         ("−50.0%", "0.00"),
     ]
@@ -114,7 +114,7 @@ def test_shares_stay_within_their_bar() -> None:
 
 def test_shares_of_nothing_are_a_dash() -> None:
     page = present(make_overview({"A": [0, 0]}))
-    assert [(row.share, row.bar) for row in page.services] == [("–", "0.00")]
+    assert [(row.share.text, row.share.width) for row in page.services] == [("–", "0.00")]
 
 
 def test_choosers_mark_what_is_chosen() -> None:
