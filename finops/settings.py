@@ -112,6 +112,7 @@ REPLICATION_LEASE = timedelta(seconds=env.float("REPLICATION_LEASE", default=8.0
 REPLICATION_SLICE = timedelta(seconds=env.float("REPLICATION_SLICE", default=300.0))
 REPLICATION_SUPERVISOR_PERIOD = env.float("REPLICATION_SUPERVISOR_PERIOD", default=3.0)  # seconds
 # A slot of a worker drives several streams at once, each in a thread.
+REPLICATION_PREPARE_COPY = "finops.segments.documents.prepare_copy"
 REPLICATION_STREAMS_PER_SLOT = env.int("REPLICATION_STREAMS_PER_SLOT", default=32)
 
 # --- Metrics --------------------------------------------------------------------------------------

@@ -19,6 +19,7 @@ from django.db import connections
 from replication.crew import Crew
 from replication.errors import InvalidConfiguration, describe
 from replication.mongo import client_for, replace_clients
+from replication.preparing import prepare_copy
 from replication.roster import Roster
 from replication.slices import Clients, Outcome, SliceResult, Timing
 from replication.spec import StreamId, StreamSpec
@@ -149,7 +150,7 @@ class ForegroundFlow:
 
     def _work_on(self, spec: StreamSpec, wanted: Callable[[], bool]) -> SliceResult:
         clients = Clients(get=client_for, replace=replace_clients)
-        return run_slice(spec, clients, self._timing, wanted=wanted)
+        return run_slice(spec, clients, self._timing, wanted=wanted, prepare_copy=prepare_copy)
 
     def _after(self, stream: StreamId, result: SliceResult) -> None:
         if result.outcome is Outcome.FAILED:

@@ -26,8 +26,8 @@ from replication.part_worker import PartWorker
 from replication.parts import Part, Parts, without_lease
 from replication.planning import Splitting, plan_spans
 from replication.position import Phase, Position, control_database
+from replication.preparing import PrepareCopy
 from replication.progress import SnapshotProgress, progress_of
-from replication.signals import copy_begins
 from replication.spec import StreamSpec
 from replication.streams import current_point, operation_time, raw_collection
 
@@ -50,8 +50,10 @@ class Snapshot:
         *,
         go_on: Callable[[], None],
         splitting: Splitting | None = None,
+        prepare_copy: PrepareCopy | None = None,
     ) -> None:
         self._worker = worker
+        self._prepare_copy = prepare_copy
         self._source = worker.source
         self._endpoint = endpoint
         self._spec: StreamSpec = worker.spec
@@ -98,8 +100,8 @@ class Snapshot:
         total = _count(self._source, query, whole) if query else whole
         copy = raw_collection(self._worker.destination, self._spec.destination)
         fresh = copy.find_one({}, {"_id": 1}) is None
-        if fresh:
-            self._announce()
+        if fresh and self._prepare_copy is not None:
+            self._prepare_copy(self._spec.flow_name, self._spec.destination)
 
         def plan(session: ClientSession | None) -> None:
             self._parts.plan(self._spec, spans, session, fresh=fresh, sweeps=generation > 1)
@@ -127,13 +129,6 @@ class Snapshot:
         )
         self._parts.forget_leases(self._spec.key)
         self._log.info("snapshot_began", generation=generation, total=total, parts=len(spans))
-
-    def _announce(self) -> None:
-        for _, failure in copy_begins.send_robust(
-            self._spec.flow_name, destination=self._spec.destination
-        ):
-            if isinstance(failure, Exception):
-                self._log.warning("copy_not_prepared", error=describe(failure))
 
     def _unfinished(self) -> list[Part]:
         return [part for part in self._parts.of(self._spec.key) if not part.done]

@@ -19,7 +19,6 @@ from replication.models import Flow
 from replication.mongo import client_for
 from replication.position import control_database
 from replication.records import read_records
-from replication.signals import copy_begins
 from replication.spec import Namespace
 from replication.stream_status import FlowState, StreamStatus
 from replication.stuck import Stuck, stuck_streams
@@ -36,7 +35,6 @@ __all__ = [
     "Stuck",
     "UnknownFlow",
     "clear_marks",
-    "copy_begins",
     "destination_of",
     "flow_names",
     "flow_status",

@@ -1,6 +1,7 @@
 """The tasks of replication: a supervisor that looks, and slices that work."""
 
 import random
+from collections.abc import Callable
 from uuid import UUID
 
 import structlog
@@ -11,11 +12,12 @@ from kombu.exceptions import OperationalError
 
 from replication.mongo import Client, Purpose, client_for, replace_clients
 from replication.part_tasks import copy_part, offer_parts
+from replication.preparing import prepare_copy
 from replication.queues import room_in
 from replication.roster import Roster
 from replication.slices import Clients, Outcome, SliceResult, Timing
 from replication.slots import Slot, SlotLimits
-from replication.spec import StreamId
+from replication.spec import StreamId, StreamSpec
 from replication.steering import note_failure
 from replication.waiting import waiting_streams
 from replication.warm_stop import worker_stopping
@@ -55,7 +57,9 @@ def run_stream_slice(flow_id: str, collection: str) -> None:
     clients = Clients(get=_client, replace=replace_clients)
     timing = Timing(lease=settings.REPLICATION_LEASE)
     slot = Slot(
-        lambda spec, wanted: run_slice(spec, clients, timing, wanted=wanted),
+        lambda spec, wanted: run_slice(
+            spec, clients, timing, wanted=wanted, prepare_copy=prepare_copy
+        ),
         waiting=waiting_streams,
         ended=_after,
         stopping=worker_stopping.is_set,

@@ -16,6 +16,7 @@ from replication.part_worker import PartWorker
 from replication.patience import Patience
 from replication.planning import Splitting
 from replication.position import MongoTracker, control_database
+from replication.preparing import PrepareCopy
 from replication.slices import (
     Clients,
     Outcome,
@@ -42,16 +43,18 @@ def run_slice(
     *,
     wanted: Callable[[], bool],
     splitting: Splitting | None = None,
+    prepare_copy: PrepareCopy | None = None,
 ) -> SliceResult:
     """Work on a stream for as long as ``wanted()`` says, if nobody else does.
 
-    ``splitting`` says into how many parts its snapshot is cut, where not the default ones.
+    ``splitting`` says into how many parts its snapshot is cut, where not the default ones, and
+    ``prepare_copy`` is called with an empty copy before its first snapshot.
 
     It never raises: what is not understood stops the flow, and the result says why.
     """
     bound = log.bind(flow=spec.flow_name, stream=spec.key)
     return run_attempts(
-        lambda: _attempt(spec, clients, timing, wanted, splitting, bound),
+        lambda: _attempt(spec, clients, timing, wanted, splitting, prepare_copy, bound),
         spec,
         clients,
         log=bound,
@@ -64,6 +67,7 @@ def _attempt(
     timing: Timing,
     wanted: Callable[[], bool],
     splitting: Splitting | None,
+    prepare_copy: PrepareCopy | None,
     bound: structlog.stdlib.BoundLogger,
 ) -> SliceResult:
     source = raw_collection(clients.get(spec.source.connection, Purpose.DATA), spec.source)
@@ -96,6 +100,7 @@ def _attempt(
                 endpoint,
                 go_on=patience.check,
                 splitting=splitting,
+                prepare_copy=prepare_copy,
             )
             owner = Owner(
                 spec,

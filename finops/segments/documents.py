@@ -43,9 +43,12 @@ def destination_of(dataset: Dataset) -> "DestinationDocuments":
     return source
 
 
-def prepare_copy(sender: str, destination: Namespace, **_: object) -> None:
-    """Index the copy that the flow ``sender`` is about to fill, if a data set reads it."""
-    if Dataset.objects.filter(flow=sender).exists():
+def prepare_copy(flow: str, destination: Namespace) -> None:
+    """Index the copy that a flow is about to fill, if a data set reads it.
+
+    Replication calls it (``REPLICATION_PREPARE_COPY``). May raise what the driver raises.
+    """
+    if Dataset.objects.filter(flow=flow).exists():
         documents = DestinationDocuments(destination)
         documents.ensure_index()
         documents.ensure_month_index()

@@ -11,6 +11,7 @@ import pytest
 from django.core.management import CommandError, call_command
 from pymongo import MongoClient
 from pymongo.database import Database
+from structlog.testing import capture_logs
 
 from accounts.scopes import ALL
 from finops.costs.metrics import Metric
@@ -21,7 +22,7 @@ from finops.segments.documents import destination_of
 from finops.tasks import build_touched_segments
 from replication.models import Connection, Flow
 from replication.mongo import close_clients
-from replication.status import copy_begins
+from replication.preparing import prepare_copy
 from tests.finops.cost_documents import aware, charge, document
 
 pytestmark = pytest.mark.django_db
@@ -132,7 +133,9 @@ def test_a_copy_begins_with_the_indexes_of_its_readers(
     cluster: Cluster, flow: Flow, dataset: Dataset, name: str, count: int
 ) -> None:
     destination = flow.destination_of(flow.collection)
-    assert copy_begins.send_robust(name, destination=destination)[0][1] is None
+    with capture_logs() as logs:
+        prepare_copy(name, destination)
+    assert logs == []
     indexes = cluster[destination.database][destination.collection].list_indexes()
     assert len([index for index in indexes if index["name"] != "_id_"]) == count
     cluster.drop_database(destination.database)

@@ -7,22 +7,11 @@ from typing import Any
 import pytest
 from pymongo import MongoClient
 
-from finops.apps import PREPARE_COPY
-from finops.segments.documents import prepare_copy
-from replication.signals import copy_begins
 from sandbox.entra.server import EntraServer, Options
 from tests.conftest import free_port
 from tests.replication.running import Document, Flow
 from tests.replication.servers import Server
 from tests.replication.signed_in import Gate, control_of
-
-
-@pytest.fixture(autouse=True)
-def _nobody_reads_copies() -> Iterator[None]:
-    """Flows of these tests are in no database, where the readers of a copy would look."""
-    copy_begins.disconnect(dispatch_uid=PREPARE_COPY)
-    yield
-    copy_begins.connect(prepare_copy, dispatch_uid=PREPARE_COPY)
 
 
 @pytest.fixture

@@ -17,6 +17,7 @@ from replication.part_worker import PartWorker
 from replication.parts import Part, Parts
 from replication.planning import Splitting
 from replication.position import MongoTracker, Position, control_database
+from replication.preparing import PrepareCopy
 from replication.spec import Namespace, StreamSpec
 from replication.streams import RAW
 from replication.worker import Clients, SliceResult, Timing, run_slice
@@ -42,6 +43,7 @@ class Flow:
     ) -> None:
         self.id = flow_id or uuid4()
         self.splitting = splitting
+        self.prepare_copy: PrepareCopy | None = None
         self.clients = {"source": source, "destination": destination}
         self.spec = StreamSpec(
             flow_id=self.id,
@@ -104,7 +106,14 @@ class Flow:
 
     def run(self, wanted: Callable[[], bool], timing: Timing = QUICK) -> SliceResult:
         clients = Clients(get=self.client, replace=self.replaced.append)
-        return run_slice(self.spec, clients, timing, wanted=wanted, splitting=self.splitting)
+        return run_slice(
+            self.spec,
+            clients,
+            timing,
+            wanted=wanted,
+            splitting=self.splitting,
+            prepare_copy=self.prepare_copy,
+        )
 
     def wait_for_events(self, count: int, timeout: float = 20.0) -> None:
         """Wait until at least ``count`` events have been applied."""

@@ -5,8 +5,10 @@ from datetime import UTC, datetime
 
 import pytest
 from bson import Decimal128, Int64
+from pytest_django.fixtures import Settings
+from structlog.testing import capture_logs
 
-from replication.signals import copy_begins
+from replication.preparing import prepare_copy
 from replication.spec import Namespace
 from replication.worker import Outcome
 from tests.replication.running import Document, Flow, raw, running
@@ -134,26 +136,26 @@ def generation(flow: Flow) -> int:
     return position.generation if position else 0
 
 
-def test_an_empty_copy_is_announced_before_it_is_filled(flow: Flow) -> None:
+def test_an_empty_copy_is_prepared_before_it_is_filled(flow: Flow) -> None:
     flow.source.insert_many(rows(3))
     told: list[tuple[str, Namespace, int]] = []
 
-    def fail(**_: object) -> None:
-        raise RuntimeError("a receiver's own trouble")
+    def prepare(name: str, destination: Namespace) -> None:
+        told.append((name, destination, flow.copy.count_documents({})))
 
-    def hear(sender: str, destination: Namespace, **_: object) -> None:
-        told.append((sender, destination, flow.copy.count_documents({})))
-
-    copy_begins.connect(fail)
-    copy_begins.connect(hear)
-    try:
-        with running(flow):
-            flow.wait_until_consistent()
-        again = {"$set": {"snapshots_asked": -1}}
-        flow.control("positions").update_one({"_id": flow.spec.key}, again)
-        with running(flow):
-            wait_until(lambda: generation(flow) == 2, what="it is copied again")
-    finally:
-        copy_begins.disconnect(fail)
-        copy_begins.disconnect(hear)
+    flow.prepare_copy = prepare
+    with running(flow):
+        flow.wait_until_consistent()
+    again = {"$set": {"snapshots_asked": -1}}
+    flow.control("positions").update_one({"_id": flow.spec.key}, again)
+    with running(flow):
+        wait_until(lambda: generation(flow) == 2, what="it is copied again")
     assert told == [(flow.spec.flow_name, flow.spec.destination, 0)]
+
+
+@pytest.mark.parametrize("named", ["nowhere.at_all", "builtins.len"])
+def test_a_copy_that_cannot_be_prepared_is_told_and_copied(settings: Settings, named: str) -> None:
+    settings.REPLICATION_PREPARE_COPY = named
+    with capture_logs() as logs:
+        prepare_copy("costs", Namespace("d", "reporting", "focus"))
+    assert [entry["event"] for entry in logs] == ["copy_not_prepared"]
