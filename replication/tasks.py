@@ -1,7 +1,6 @@
 """The tasks of replication: a supervisor that looks, and slices that work."""
 
 import random
-from collections.abc import Callable
 from uuid import UUID
 
 import structlog
@@ -17,7 +16,7 @@ from replication.queues import room_in
 from replication.roster import Roster
 from replication.slices import Clients, Outcome, SliceResult, Timing
 from replication.slots import Slot, SlotLimits
-from replication.spec import StreamId, StreamSpec
+from replication.spec import StreamId
 from replication.steering import note_failure
 from replication.waiting import waiting_streams
 from replication.warm_stop import worker_stopping
