@@ -17,8 +17,9 @@ from finops.costs.periods import Period, months_before
 from finops.models import Dataset
 from finops.segments import manifest
 from finops.segments.builder import drafts, write_files
-from finops.segments.rows import DayRows, roll_up
+from finops.segments.rows import ROWS_AT_ONCE, roll_up
 from finops.segments.schema import SegmentSchema, configured_schema
+from finops.segments.spool import RowSpool
 from finops.segments.store import SegmentStore
 
 RESOURCES = 50_000
@@ -79,8 +80,11 @@ def build(name: str, *, rows: int) -> Dataset:
         started = time.perf_counter()
         rollup = roll_up(table, schema)
         names = manifest.record_pair(dataset, period.start, days=period.days)
-        write_files(store, names, table, rollup, schema)
-        made = drafts(period, DayRows(table), rollup, names, schema)
+        with RowSpool(schema) as spool:
+            for start in range(0, len(table), ROWS_AT_ONCE):
+                spool.add(table.slice(start, ROWS_AT_ONCE))
+            write_files(store, names, spool, rollup, schema)
+        made = drafts(period, {}, rollup, names, schema)
         manifest.publish(dataset, made, manifest.versions(dataset, period))
         rolled += time.perf_counter() - started
         groups += len(rollup)

@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 from datetime import date
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from finops.costs.periods import DAY, Period, month_start
 from finops.models import Dataset, Segment
@@ -14,8 +13,9 @@ from finops.segments.arrival import Gate, OpenGate
 from finops.segments.documents import DocumentSource
 from finops.segments.manifest import Draft
 from finops.segments.months import month_file, sum_up
-from finops.segments.rows import DayRows, read_rows, roll_up, totals_by_day
-from finops.segments.schema import CHARGE_DAY, SegmentSchema, configured_schema
+from finops.segments.rows import Defects, join_rollups, read_rows, roll_up, totals_by_day
+from finops.segments.schema import SegmentSchema, configured_schema
+from finops.segments.spool import RowSpool
 from finops.segments.store import SegmentStore
 
 # Another builder may publish first; a third time in a row, the next run is better placed.
@@ -74,17 +74,21 @@ class SegmentBuilder:
         return todo
 
     def _drafts(self, period: Period) -> list[Draft]:
-        found = read_rows(self.source.documents(period), self.schema)
-        rollup = roll_up(found.table, self.schema)
-        files = self._write(period, found.table, rollup)
-        return drafts(period, found, rollup, files, self.schema)
+        defects: Defects = {}
+        rollups = []
+        with RowSpool(self.schema) as spool:
+            for rows in read_rows(self.source.documents(period), self.schema, defects):
+                spool.add(rows)
+                rollups.append(roll_up(rows, self.schema))
+            rollup = join_rollups(rollups, self.schema)
+            files = self._write(period, spool, rollup)
+        return drafts(period, defects, rollup, files, self.schema)
 
-    def _write(self, period: Period, rows: pa.Table, rollup: pa.Table) -> tuple[str, str]:
+    def _write(self, period: Period, rows: RowSpool, rollup: pa.Table) -> tuple[str, str]:
         """Write the files; returns their names, empty where there are no rows."""
-        if not len(rows):
+        if not rows.days:
             return "", ""
-        days = pc.count_distinct(rows[CHARGE_DAY]).as_py()
-        names = manifest.record_pair(self.dataset, period.start, days=days)
+        names = manifest.record_pair(self.dataset, period.start, days=rows.days)
         write_files(self.store, names, rows, rollup, self.schema)
         return names
 
@@ -92,14 +96,14 @@ class SegmentBuilder:
 def write_files(
     store: SegmentStore,
     names: tuple[str, str],
-    rows: pa.Table,
+    rows: RowSpool,
     rollup: pa.Table,
     schema: SegmentSchema,
 ) -> None:
     """Write a recorded pair of files and, for several days, the sums over their month."""
-    store.write(names[0], rows)
+    store.save(names[0], rows.finish())
     store.write(names[1], rollup)
-    if pc.count_distinct(rollup[CHARGE_DAY]).as_py() > 1:
+    if rows.days > 1:
         store.write(month_file(names[1]), sum_up(rollup, schema))
 
 
@@ -117,7 +121,7 @@ def days_to_rebuild(dataset: Dataset, source: DocumentSource) -> list[date]:
 
 def drafts(
     period: Period,
-    found: DayRows,
+    defects: Defects,
     rollup: pa.Table,
     files: tuple[str, str],
     schema: SegmentSchema,
@@ -133,7 +137,7 @@ def drafts(
             day=day,
             rows=counts.get(day, 0),
             totals=totals.get(day, {}),
-            defects=dict(found.defects.get(day, {})),
+            defects=dict(defects.get(day, {})),
             rows_file=files[0] if day in counts else "",
             rollup_file=files[1] if day in counts else "",
             schema=schema.fingerprint,
@@ -150,8 +154,7 @@ def days_of(period: Period) -> Iterator[date]:
 def ranges(days: Iterable[date]) -> Iterator[Period]:
     """Adjacent days as one period, never across the end of a month.
 
-    So the first load of 400 days reads the documents in 14 queries and writes 14 pairs of files,
-    and memory is bounded by one month's rows.
+    So the first load of 400 days reads the documents in 14 queries and writes 14 pairs of files.
     """
     start = end = None
     for day in sorted(set(days)):

@@ -1,7 +1,7 @@
 """Joins the files of a settled month into one: a page opens fourteen files, not four hundred."""
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 
@@ -16,13 +16,16 @@ from finops.models import Dataset, Segment
 from finops.segments import manifest
 from finops.segments.builder import write_files
 from finops.segments.manifest import Draft
+from finops.segments.rows import in_groups
 from finops.segments.schema import CHARGE_DAY, SegmentSchema
+from finops.segments.spool import RowSpool
 from finops.segments.store import SegmentStore
 
 # A month is left alone until nothing of it was published for so long.
 SETTLED_AFTER = timedelta(minutes=10)
 # Fewer files are not worth writing the month again.
 _WORTHWHILE = 4
+_ROWS_PER_PIECE = 20_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +46,11 @@ class Compactor:
             return None
         live = list(self._live().filter(day__year=month.year, day__month=month.month))
         names = manifest.record_pair(self.dataset, live[0].day, days=len(live))
-        rows = self._joined(live, self.schema.rows, _rows_file)
-        rollup = self._joined(live, self.schema.rollup, _rollup_file)
-        write_files(self.store, names, rows, rollup, self.schema)
+        rollup = pa.concat_tables(self._read(live, self.schema.rollup, _rollup_file))
+        with RowSpool(self.schema) as rows:
+            for group in in_groups(self._read(live, self.schema.rows, _rows_file)):
+                rows.add(group)
+            write_files(self.store, names, rows, rollup.sort_by(CHARGE_DAY), self.schema)
         manifest.publish(
             self.dataset,
             [_draft(segment, names) for segment in live],
@@ -71,18 +76,19 @@ class Compactor:
         found = months.first()
         return None if found is None else found["month"]
 
-    def _joined(
+    def _read(
         self, live: Sequence[Segment], schema: pa.Schema, file_of: Callable[[Segment], str]
-    ) -> pa.Table:
+    ) -> Iterator[pa.Table]:
+        """What the files say of their live days, a piece at a time."""
         days = defaultdict(list)
         for segment in live:
             days[file_of(segment)].append(segment.day)
-        tables = []
         for name, path in zip(days, self.store.read(list(days)), strict=True):
-            table = pq.read_table(path, schema=schema)
-            wanted = pc.is_in(table[CHARGE_DAY], pa.array(days[name], pa.date32()))
-            tables.append(table.filter(wanted))
-        return pa.concat_tables(tables).sort_by(CHARGE_DAY)
+            wanted = pa.array(days[name], pa.date32())
+            with pq.ParquetFile(path) as file:
+                for batch in file.iter_batches(_ROWS_PER_PIECE, columns=schema.names):
+                    piece = pa.Table.from_batches([batch]).select(schema.names).cast(schema)
+                    yield piece.filter(pc.is_in(piece[CHARGE_DAY], wanted))
 
 
 def _rows_file(segment: Segment) -> str:

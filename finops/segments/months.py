@@ -8,7 +8,8 @@ under a name that follows from the roll-up's.
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from finops.segments.schema import CHARGE_DAY, ROW_COUNT, SegmentSchema, missing
+from finops.segments.rows import add_up
+from finops.segments.schema import CHARGE_DAY, SegmentSchema
 
 _ROLLUP, _MONTH = ".rollup.parquet", ".month.parquet"
 
@@ -20,12 +21,7 @@ def month_file(rollup_file: str) -> str:
 
 def sum_up(rollup: pa.Table, schema: SegmentSchema) -> pa.Table:
     """The roll-up of some days of one month as that of their first one; at least one row."""
-    summed = [ROW_COUNT, *schema.measures, *map(missing, schema.measures)]
-    grouped = rollup.group_by(list(schema.dimensions[1:]), use_threads=False).aggregate(
-        [(name, "sum") for name in summed]
-    )
-    names = {f"{name}_sum": name for name in summed}
-    renamed = grouped.rename_columns([names.get(name, name) for name in grouped.column_names])
+    added = add_up(rollup, schema.dimensions[1:], schema)
     first = pc.min(rollup[CHARGE_DAY])
-    dated = renamed.append_column(CHARGE_DAY, pa.repeat(first, len(renamed)))
+    dated = added.append_column(CHARGE_DAY, pa.repeat(first, len(added)))
     return dated.select(schema.rollup.names).cast(schema.rollup)

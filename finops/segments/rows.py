@@ -1,8 +1,10 @@
-"""Documents as Arrow tables: the rows of charge days, their roll-up and their totals."""
+"""Documents as Arrow tables: the rows of charge days, their roll-up and their totals.
+
+Memory is bounded by ``ROWS_AT_ONCE`` and by the roll-up, however many documents a month has.
+"""
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
 from itertools import islice
@@ -40,23 +42,32 @@ Defects = dict[date, Counter[str]]
 NO_CURRENCY = "XXX"
 # Documents become Arrow columns in batches: some ten times smaller than as dictionaries.
 _BATCH = 5_000
+# About 100 MB, and a good size for what DuckDB reads or skips as a whole.
+ROWS_AT_ONCE = 100_000
 
 
-@dataclass(slots=True)
-class DayRows:
-    """The rows of some charge days, sorted by day, and what could not be kept as it was."""
+def read_rows(
+    documents: Iterable[Document], schema: SegmentSchema, defects: Defects
+) -> Iterator[pa.Table]:
+    """Every document as a row, in tables of ``ROWS_AT_ONCE``, each sorted by day.
 
-    table: pa.Table
-    defects: Defects = field(default_factory=dict)
+    Each document must have a date and time as its ChargePeriodStart. What cannot be kept as it is
+    counts in ``defects``.
+    """
+    batches = _batches(iter(documents))
+    return in_groups(_table(batch, schema, defects) for batch in batches)
 
 
-def read_rows(documents: Iterable[Document], schema: SegmentSchema) -> DayRows:
-    """Every document as a row. Each must have a date and time as its ChargePeriodStart."""
-    defects: Defects = {}
-    stream = iter(documents)
-    tables = [_table(batch, schema, defects) for batch in _batches(stream)]
-    table = pa.concat_tables(tables) if tables else schema.rows.empty_table()
-    return DayRows(table.sort_by(CHARGE_DAY), defects)
+def in_groups(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
+    """The same rows in tables of about ``ROWS_AT_ONCE``, each sorted by day."""
+    waiting: list[pa.Table] = []
+    for table in tables:
+        waiting.append(table)
+        if sum(map(len, waiting)) >= ROWS_AT_ONCE:
+            yield pa.concat_tables(waiting).sort_by(CHARGE_DAY)
+            waiting = []
+    if any(map(len, waiting)):
+        yield pa.concat_tables(waiting).sort_by(CHARGE_DAY)
 
 
 def _batches(stream: Iterator[Document]) -> Iterator[list[Document]]:
@@ -168,6 +179,26 @@ def roll_up(rows: pa.Table, schema: SegmentSchema) -> pa.Table:
     names |= {f"{name}_count": missing(name) for name in schema.measures}
     renamed = grouped.rename_columns([names.get(name, name) for name in grouped.column_names])
     return renamed.select(schema.rollup.names).cast(schema.rollup).sort_by(CHARGE_DAY)
+
+
+def join_rollups(rollups: Sequence[pa.Table], schema: SegmentSchema) -> pa.Table:
+    """The roll-up of all rows, from those of its parts."""
+    if not rollups:
+        return schema.rollup.empty_table()
+    if len(rollups) == 1:
+        return rollups[0]
+    joined = add_up(pa.concat_tables(rollups), schema.dimensions, schema)
+    return joined.select(schema.rollup.names).cast(schema.rollup).sort_by(CHARGE_DAY)
+
+
+def add_up(rollup: pa.Table, dimensions: Sequence[str], schema: SegmentSchema) -> pa.Table:
+    """The sums of a roll-up per combination of fewer dimensions, or of the same."""
+    summed = [ROW_COUNT, *schema.measures, *map(missing, schema.measures)]
+    grouped = rollup.group_by(list(dimensions), use_threads=False).aggregate(
+        [(name, "sum") for name in summed]
+    )
+    names = {f"{name}_sum": name for name in summed}
+    return grouped.rename_columns([names.get(name, name) for name in grouped.column_names])
 
 
 Totals = dict[str, dict[str, Any]]

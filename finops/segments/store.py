@@ -8,6 +8,7 @@ from contextlib import suppress
 from functools import cached_property
 from io import BytesIO
 from pathlib import Path
+from typing import BinaryIO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -15,6 +16,7 @@ from django.conf import settings
 from django.core.files.base import File
 from django.core.files.storage import Storage, storages
 
+COMPRESSION = "zstd"
 # A local copy in use now must not be removed to make room for another.
 _IN_USE = 600.0  # seconds since the last use
 
@@ -41,11 +43,15 @@ class SegmentStore:
         self._cache_bytes = cache_bytes or settings.SEGMENT_CACHE_BYTES
 
     def write(self, name: str, table: pa.Table) -> None:
-        """Store ``table`` as Parquet; when this returns, it outlives a loss of power."""
+        """Store ``table`` as Parquet, as ``save`` does."""
         sink = BytesIO()
-        pq.write_table(table, sink, compression="zstd")
+        pq.write_table(table, sink, compression=COMPRESSION)
         sink.seek(0)
-        stored = self._storage.save(name, File(sink))
+        self.save(name, sink)
+
+    def save(self, name: str, content: BinaryIO) -> None:
+        """Store a file of Parquet; when this returns, it outlives a loss of power."""
+        stored = self._storage.save(name, File(content))
         if stored != name:
             self._storage.delete(stored)
             raise FileExistsError(f"The segment file {name} exists already.")

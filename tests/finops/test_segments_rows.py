@@ -1,9 +1,11 @@
 """Documents become rows and roll-ups without losing a digit, a null or a row."""
 
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
 from typing import Any
 
+import pyarrow as pa
 import pytest
 from bson.decimal128 import Decimal128
 from bson.int64 import Int64
@@ -11,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from finops.costs.metrics import Metric
-from finops.segments.rows import DayRows, read_rows, roll_up, totals_by_day
+from finops.segments.rows import Defects, join_rollups, read_rows, roll_up, totals_by_day
 from finops.segments.schema import segment_schema, tag_column
 from finops.segments.values import LARGEST
 from tests.finops.oracle import EXACT
@@ -20,12 +22,22 @@ DAY = date(2026, 10, 20)
 SCHEMA = segment_schema(("team", "Team", "cost-center"))
 
 
+@dataclass
+class DayRows:
+    """The rows of some documents, and what could not be kept as it was."""
+
+    table: pa.Table
+    defects: Defects
+
+
 def read(*documents: dict[str, Any]) -> DayRows:
     stamped = [
         {"_id": str(number), "ChargePeriodStart": datetime(2026, 10, 20, tzinfo=UTC)} | document
         for number, document in enumerate(documents)
     ]
-    return read_rows(stamped, SCHEMA)
+    defects: Defects = {}
+    parts = read_rows(stamped, SCHEMA, defects)
+    return DayRows(pa.concat_tables([SCHEMA.rows.empty_table(), *parts]), defects)
 
 
 def only(found: DayRows, column: str) -> Any:
@@ -217,3 +229,38 @@ def test_a_provider_is_found_under_either_of_its_names() -> None:
     assert found.table["service_provider_name"].to_pylist() == ["AWS", "Microsoft", "New", None]
     assert found.table["publisher_name"].to_pylist() == [None] * 4
     assert found.table["host_provider_name"].to_pylist() == [None, "Other", None, None]
+
+
+@given(
+    days=st.lists(st.integers(1, 4), min_size=1, max_size=12),
+    at_once=st.integers(1, 5),
+    cuts=st.integers(1, 5),
+)
+def test_a_roll_up_of_parts_is_that_of_the_whole(days: list[int], at_once: int, cuts: int) -> None:
+    documents: list[dict[str, Any]] = [
+        {
+            "_id": str(number),
+            "ChargePeriodStart": datetime(2026, 10, day, tzinfo=UTC),
+            "ServiceName": "ABC"[number % 3],
+            "BilledCost": Decimal128(f"{number}.{day:018d}") if number % 4 else None,
+        }
+        for number, day in enumerate(days)
+    ]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("finops.segments.rows._BATCH", cuts)
+        patch.setattr("finops.segments.rows.ROWS_AT_ONCE", at_once)
+        parts = list(read_rows(documents, SCHEMA, {}))
+    assert all(
+        part["charge_day"].to_pylist() == sorted(part["charge_day"].to_pylist()) for part in parts
+    )
+    whole = pa.concat_tables(parts)
+    assert sorted(whole["document_id"].to_pylist()) == sorted(one["_id"] for one in documents)
+    joined = join_rollups([roll_up(part, SCHEMA) for part in parts], SCHEMA)
+    expected = roll_up(whole, SCHEMA)
+    order = [(name, "ascending") for name in ("charge_day", "service_name")]
+    assert joined.sort_by(order).equals(expected.sort_by(order))
+    assert totals_by_day(joined) == totals_by_day(expected)
+
+
+def test_the_roll_up_of_no_rows_has_none() -> None:
+    assert totals_by_day(join_rollups([], SCHEMA)) == {}
