@@ -112,6 +112,8 @@ class Engine:
                 f" ({settings.DUCKDB_MEMORY_LIMIT}) allows."
             ) from error
         except duckdb.Error as error:
+            if isinstance(error, duckdb.IOException):
+                self.store.look_again()  # whoever asks next is told which file is missing
             # DuckDB's own words may quote cost data: they stay with the cause.
             raise CostQueryFailed(f"DuckDB refused the query: {type(error).__name__}.") from error
 

@@ -10,7 +10,7 @@ from accounts.scopes import Scope
 from finops.costs.buckets import Bucket, Grain
 from finops.costs.engine import Engine
 from finops.costs.metrics import Metric
-from finops.costs.periods import Period, month_start
+from finops.costs.periods import Period
 from finops.costs.published import Published
 from finops.costs.units import IN_UNIT, Unit
 from finops.costs.visible import filter_of
@@ -121,8 +121,12 @@ def answer(question: Question, manifest: Published, engine: Engine) -> Figures:
 def _month_before(question: Question, cells: Iterable[_Cell]) -> Decimal | None:
     if question.previous is None:
         return None
-    month = question.previous.start
-    return sum_of(cell.sums[question.metric] for cell in cells if month_start(cell.bucket) == month)
+    month = (question.previous.start.year, question.previous.start.month)
+    return sum_of(
+        cell.sums[question.metric]
+        for cell in cells
+        if (cell.bucket.year, cell.bucket.month) == month
+    )
 
 
 def _cells(question: Question, manifest: Published, engine: Engine) -> list[_Cell]:

@@ -83,7 +83,10 @@ class Published:
 
     def days_in(self, *periods: Period) -> tuple[PublishedDay, ...]:
         """The days that lie in any of ``periods``."""
-        return tuple(day for day in self.days if any(day.day in period for period in periods))
+        bounds = [(period.start, period.end) for period in periods]
+        return tuple(
+            day for day in self.days if any(start <= day.day < end for start, end in bounds)
+        )
 
     def scan(
         self,

@@ -19,6 +19,7 @@ from django.core.files.storage import Storage, storages
 COMPRESSION = "zstd"
 # A local copy in use now must not be removed to make room for another.
 _IN_USE = 600.0  # seconds since the last use
+_REMEMBERED = 10_000  # files that were there
 
 
 class SegmentFileMissing(Exception):
@@ -41,6 +42,7 @@ class SegmentStore:
         self._storage = storages["segments"] if storage is None else storage
         self._cache = settings.SEGMENT_CACHE_DIR if cache is None else cache
         self._cache_bytes = cache_bytes or settings.SEGMENT_CACHE_BYTES
+        self._seen: dict[str, str] = {}
 
     def write(self, name: str, table: pa.Table) -> None:
         """Store ``table`` as Parquet, as ``save`` does."""
@@ -63,9 +65,14 @@ class SegmentStore:
         """Local paths of the named files, in order. Raises SegmentFileMissing."""
         return [self._path(name) for name in names]
 
+    def look_again(self) -> None:
+        """Look for each file once more: one that was there seems to be gone."""
+        self._seen.clear()
+
     def delete(self, name: str) -> None:
         """Remove a file and its local copy; one that is gone already is no error."""
         self._storage.delete(name)
+        self._seen.pop(name, None)
         (self._cache / name).unlink(missing_ok=True)
 
     @property
@@ -84,10 +91,16 @@ class SegmentStore:
     def _path(self, name: str) -> str:
         if self._local is None:
             return self._copy(name)
-        # A page asks for dozens; the storage's own way to a path takes ten times as long.
-        path = os.path.join(self._local, name)
-        if not os.path.isfile(path):
-            raise SegmentFileMissing(name)
+        # A page asks for dozens: each is looked for once, and without the storage's own way to a
+        # path. A file goes only when nothing has named it for a while.
+        path = self._seen.get(name)
+        if path is None:
+            path = os.path.join(self._local, name)
+            if not os.path.isfile(path):
+                raise SegmentFileMissing(name)
+            if len(self._seen) >= _REMEMBERED:
+                self._seen.clear()
+            self._seen[name] = path
         return path
 
     def _copy(self, name: str) -> str:

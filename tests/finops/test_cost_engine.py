@@ -11,7 +11,7 @@ from django.core.files.storage import FileSystemStorage
 from pytest_django.fixtures import Settings
 
 from finops.costs.engine import CostQueryFailed, Engine, QueryTooLarge, QueryTooLong
-from finops.segments.store import SegmentStore
+from finops.segments.store import SegmentFileMissing, SegmentStore
 from tests.waiting import wait_until
 
 ENDLESS = "SELECT sum(a.range * b.range) FROM range(10000000) a, range(10000000) b"
@@ -84,6 +84,18 @@ def test_amounts_come_back_exact(store: SegmentStore, engine: Engine) -> None:
 def test_nothing_but_segments_is_within_reach(engine: Engine, sql: str) -> None:
     with pytest.raises(CostQueryFailed):
         engine.fetch(sql, {})
+
+
+def test_a_file_that_is_lost_is_named_to_whoever_asks_next(
+    store: SegmentStore, engine: Engine
+) -> None:
+    store.write("one.parquet", pa.table({"cost": [1]}))
+    (path,) = store.read(["one.parquet"])
+    Path(path).unlink()
+    with pytest.raises(CostQueryFailed):
+        engine.fetch("SELECT * FROM read_parquet($paths)", {"paths": store.read(["one.parquet"])})
+    with pytest.raises(SegmentFileMissing, match=r"one\.parquet"):
+        store.read(["one.parquet"])
 
 
 def test_the_watch_stays_on_time_and_ends_when_nobody_asks(engine: Engine) -> None:
